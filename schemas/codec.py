@@ -1,0 +1,139 @@
+"""Bytes and headers to events and back. A bad message is a value, not an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from schemas.events import REPLY_TOPIC, Event
+from schemas.topics import Topic
+
+Headers = Sequence[tuple[str, bytes | None]]
+E = TypeVar("E", bound=Event)
+
+SPEC_VERSION = "1.0"
+ERROR_PREFIX = "retrace.error."
+_REPLY = re.compile(REPLY_TOPIC)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A message as received."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A message that could not be processed, and why; never holds the data in its words."""
+
+    raw: Raw
+    stage: str
+    cause: str
+    message: str
+    attempts: int = 1
+
+    def headers(self, at: datetime) -> list[tuple[str, bytes | None]]:
+        """The headers as received, then where and why it failed."""
+        facts = {
+            "topic": self.raw.topic,
+            "partition": self.raw.partition,
+            "offset": self.raw.offset,
+            "stage": self.stage,
+            "class": self.cause,
+            "message": self.message[:500],
+            "at": rfc3339(at),
+            "attempts": self.attempts,
+        }
+        added = [(ERROR_PREFIX + name, str(fact).encode()) for name, fact in facts.items()]
+        kept = [(name, value) for name, value in self.raw.headers if not _is_error(name)]
+        return kept + added
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message to publish."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def encode(topic: Topic, event: Event, source: str, *, prefix: str = "") -> Message:
+    """The event as a message of its topic, with CloudEvents 1.0 binary-mode headers.
+
+    Raises ``ValueError`` where the event is not the topic's or is longer than the topic allows.
+    """
+    if topic.event is None or not isinstance(event, topic.event):
+        raise ValueError(f"{type(event).__name__} is not the event of {topic.name}")
+    value = event.model_dump_json(by_alias=True).encode()
+    if len(value) > topic.max_bytes:
+        raise ValueError(f"{len(value)} bytes are more than {topic.name} allows")
+    key = None if topic.key is None else str(getattr(event, topic.key)).encode()
+    return Message(prefix + topic.name, key, value, _cloud_event(topic, event, source))
+
+
+def decode(event: type[E], limit: int, raw: Raw, now: datetime) -> E | Bad:
+    """The event in a message, or what is wrong with it."""
+    if raw.value is None:
+        return Bad(raw, "decode", "empty", "the value is null")
+    if len(raw.value) > limit:
+        return Bad(raw, "decode", "too-long", f"{len(raw.value)} bytes; at most {limit} are taken")
+    try:
+        return event.model_validate_json(raw.value, context={"now": now})
+    except ValidationError as error:
+        return Bad(raw, *_explain(error))
+
+
+def dead_letter(bad: Bad, name: str, at: datetime) -> Message:
+    """The message as received, byte for byte, for the dead-letter topic ``name``."""
+    return Message(name, bad.raw.key, bad.raw.value, bad.headers(at))
+
+
+def reply_address(headers: Headers) -> tuple[str, bytes] | None:
+    """Where an asker wants its answer, if it named a permitted reply topic and an id."""
+    found: Mapping[str, bytes] = {name: value for name, value in headers if value is not None}
+    name = found.get("reply-topic", b"").decode("ascii", "replace")
+    correlation = found.get("correlation-id", b"")
+    if not _REPLY.match(name) or not 0 < len(correlation) <= 128:
+        return None
+    return name, correlation
+
+
+def _cloud_event(topic: Topic, event: Event, source: str) -> list[tuple[str, bytes | None]]:
+    return [
+        ("ce_id", event.identity().encode()),
+        ("ce_source", f"/retrace/{source}".encode()),
+        ("ce_type", f"retrace.{topic.name.split('.')[0]}".encode()),
+        ("ce_specversion", SPEC_VERSION.encode()),
+        ("ce_time", rfc3339(event.occurred_at()).encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+def _explain(error: ValidationError) -> tuple[str, str, str]:
+    """Stage, class and message of a validation error, without any of the data."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    if problems[0]["type"] == "json_invalid":
+        return "decode", "not-json", "the value is not valid JSON in UTF-8"
+    words = [f"{'.'.join(map(str, p['loc'])) or 'event'}: {p['msg']}" for p in problems[:5]]
+    return "validate", "invalid", "; ".join(words)
+
+
+def _is_error(name: str) -> bool:
+    return name.startswith(ERROR_PREFIX)

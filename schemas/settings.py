@@ -1,0 +1,194 @@
+"""Every setting, its default and its meaning, in one place.
+
+Read from the environment once, at an entry point, with the prefix ``RETRACE_``; handed on as a
+value. Secrets come only from here and are masked wherever settings are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import ConfigurationError
+
+PREFIX = "RETRACE_"
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """All settings. Fields without a group are for every service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    data_dir: Path = Field(
+        Path(".retrace"),
+        description="Folder of everything kept on this machine: embedded servers, models, logs.",
+    )
+    kafka_bootstrap: str = Field(
+        "",
+        description="Kafka's addresses, `host:port,…`. Empty: the embedded Kafka of `retrace up`.",
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to Kafka."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, where the protocol uses SASL."
+    )
+    kafka_sasl_username: str = Field("", description="SASL user name.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="SASL password.")
+    kafka_ssl_ca: str = Field("", description="File of the certificate authority for TLS.")
+    kafka_ssl_certificate: str = Field("", description="File of the client's certificate, if any.")
+    kafka_ssl_key: str = Field("", description="File of the client's private key, if any.")
+    kafka_replication: int = Field(
+        -1, ge=-1, le=9, description="Replicas of each topic it creates; -1: the broker's default."
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL, `postgresql://user:password@host/name`. "
+        "Empty: the embedded one of `retrace up`.",
+    )
+    model_store: str = Field(
+        "",
+        description="Where model versions are kept: a folder or an fsspec URL. "
+        "Empty: `models` in the data folder.",
+    )
+    topic_prefix: str = Field(
+        "",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Put before every topic and group name.",
+    )
+    host: str = Field("127.0.0.1", description="Address that every HTTP port binds to.")
+    health_hosts: str = Field(
+        "",
+        description="Where `retrace status` finds the services, `streams=http://host:port,…`. "
+        "Empty: the ports below on this machine.",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        "auto", description="Logs for people or for machines; auto: text on a terminal, else JSON."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log line that is written."
+    )
+
+    streams_port: Port = Field(4011, description="Health and metrics of streams; 0: any free port.")
+    train_every: int = Field(
+        5,
+        ge=1,
+        le=1_000_000,
+        description="A train-request at every so many completions; "
+        "a change holds from the next number on.",
+    )
+    batch_size: int = Field(1000, ge=1, le=10_000, description="Most completions recorded at once.")
+    window_seconds: int = Field(
+        60, ge=1, le=86_400, description="Length of a window in event time."
+    )
+    window_grace_seconds: int = Field(
+        300, ge=0, le=604_800, description="A window is final this long after its end."
+    )
+    window_kept_seconds: int = Field(
+        86_400, ge=60, le=31_536_000, description="How long windows are kept one by one."
+    )
+    heal_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        description="How often counter and positions are compared with the store.",
+    )
+
+    trainer_port: Port = Field(
+        4012, description="Health and metrics of the trainer; 0: any free port."
+    )
+    train_epochs: int = Field(20, ge=1, le=1000, description="Most epochs of a training.")
+    train_patience: int = Field(
+        5, ge=1, le=1000, description="Epochs without improvement before it stops."
+    )
+    train_threads: int = Field(1, ge=1, le=64, description="Threads of a training.")
+    seed: int = Field(1, ge=0, le=2**31, description="Seed of everything random in a training.")
+    models_kept: int = Field(
+        10, ge=2, le=10_000, description="Newest model versions kept; older ones are removed."
+    )
+    models_young_seconds: int = Field(
+        600, ge=0, le=31_536_000, description="A version younger than this is never removed."
+    )
+
+    inference_port: Port = Field(
+        4013, description="Health and metrics of inference; 0: any free port."
+    )
+    inference_threads: int = Field(1, ge=1, le=64, description="Threads of a prediction.")
+
+    gateway_port: Port = Field(4008, description="The gateway's HTTP port; 0: any free port.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Keys that callers must send, comma-separated. Empty: none needed."
+    )
+    prediction_timeout_seconds: float = Field(
+        0.7, gt=0, le=0.9, description="How long POST waits for a prediction before the default."
+    )
+
+    kafka_port: Port = Field(9092, description="Port of the embedded Kafka.")
+    postgres_port: Port = Field(5433, description="Port of the embedded PostgreSQL.")
+    simulate_learners: int = Field(
+        20, ge=1, le=1_000_000, description="Simulated learners of `retrace up --demo`."
+    )
+    simulate_rate: float = Field(
+        1.0, gt=0, le=10_000, description="Tasks a second of `retrace up --demo`."
+    )
+
+    @model_validator(mode="after")
+    def _windows_fit_a_message(self) -> Self:
+        if self.window_kept_seconds > 10_000 * self.window_seconds:
+            raise ValueError("window_kept_seconds may hold at most 10 000 windows")
+        return self
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    def model_store_url(self) -> str:
+        return self.model_store or str((self.data_dir / "models").resolve())
+
+
+def load() -> Settings:
+    """The settings in force, from the environment.
+
+    Raises ``ConfigurationError`` naming the variable, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        name = PREFIX + str((*problem["loc"], "window_kept_seconds")[0]).upper()
+        raise ConfigurationError(
+            f"{name}: {problem['msg']}. See the settings in the README."
+        ) from None
+
+
+def default_text(name: str) -> str:
+    """A setting's default as one would write it in the environment."""
+    value = Settings.model_fields[name].default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    return "" if value == () else str(value)
+
+
+def markdown() -> str:
+    """The table of settings that the README repeats."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = default_text(name)
+        shown = f"`{default}`" if default else "–"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def level(settings: Settings) -> int:
+    return logging.getLevelNamesMapping()[settings.log_level]

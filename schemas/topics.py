@@ -1,0 +1,159 @@
+"""Every topic, bound once to its event, key, partitions, retention and single writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas import events
+
+DAY = 86_400
+MIB = 1_048_576
+KIB = 1_024
+# What a broker accepts for any source topic, and for dead letters, which add headers.
+SOURCE_LIMIT = 2 * MIB
+DEAD_LETTER_LIMIT = SOURCE_LIMIT + 64 * KIB
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of the contract.
+
+    ``key`` is the event's field that is the message key; ``kept_seconds`` None means for ever;
+    ``max_bytes`` is what a decoder accepts, smaller than what the broker takes, so that an
+    over-long value becomes a dead letter rather than a producer's mystery.
+    """
+
+    name: str
+    event: type[events.Event] | None
+    key: str | None
+    partitions: int
+    kept_seconds: int | None
+    writer: str
+    compacted: bool = False
+    max_bytes: int = 64 * KIB
+    about: str = ""
+
+    def config(self) -> dict[str, str]:
+        """The topic's broker configuration."""
+        limit = DEAD_LETTER_LIMIT if self.event is None else SOURCE_LIMIT
+        kept = -1 if self.kept_seconds is None else self.kept_seconds * 1000
+        return {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "retention.ms": str(kept),
+            "max.message.bytes": str(limit),
+        }
+
+
+TASK_COMPLETED = Topic(
+    "task-completed",
+    events.TaskCompleted,
+    "user_id",
+    6,
+    None,
+    "producers",
+    max_bytes=16 * KIB,
+    about="a learner finished a task",
+)
+COMPLETIONS = Topic(
+    "completions",
+    events.Completions,
+    None,
+    1,
+    7 * DAY,
+    "streams",
+    max_bytes=MIB,
+    about="completions as recorded, with their numbers, one message per batch",
+)
+TRAIN_REQUEST = Topic(
+    "train-request",
+    events.TrainRequest,
+    None,
+    1,
+    30 * DAY,
+    "streams, operators",
+    max_bytes=MIB,
+    about="rebuild the models",
+)
+TRAINING_PROGRESS = Topic(
+    "training-progress",
+    events.TrainingProgress,
+    "request_id",
+    1,
+    7 * DAY,
+    "training",
+    about="started, epoch, published, superseded, rejected, failed",
+)
+MODEL_UPDATED = Topic(
+    "model-updated",
+    events.ModelUpdated,
+    "model",
+    1,
+    None,
+    "training",
+    compacted=True,
+    about="the model version to serve from now on",
+)
+PREDICTION_REQUEST = Topic(
+    "prediction-request",
+    events.PredictionRequest,
+    "user_id",
+    6,
+    7 * DAY,
+    "askers",
+    max_bytes=MIB,
+    about="what will this learner do on this task?",
+)
+PREDICTION = Topic(
+    "prediction",
+    events.Prediction,
+    "user_id",
+    6,
+    30 * DAY,
+    "inference",
+    about="the answer",
+)
+PREDICTION_SCORE = Topic(
+    "prediction-score",
+    events.PredictionScore,
+    None,
+    1,
+    30 * DAY,
+    "streams",
+    about="how predictions compared with what happened",
+)
+DEAD_LETTERS = Topic(
+    "dead-letters",
+    None,
+    None,
+    6,
+    30 * DAY,
+    "every consumer",
+    max_bytes=SOURCE_LIMIT,
+    about="what could not be processed, byte for byte",
+)
+
+ALL: tuple[Topic, ...] = (
+    TASK_COMPLETED,
+    COMPLETIONS,
+    TRAIN_REQUEST,
+    TRAINING_PROGRESS,
+    MODEL_UPDATED,
+    PREDICTION_REQUEST,
+    PREDICTION,
+    PREDICTION_SCORE,
+    DEAD_LETTERS,
+)
+
+
+def reply(name: str) -> Topic:
+    """A reply topic of one asker; ``name`` is below the ``reply.`` namespace."""
+    return Topic(
+        f"reply.{name}",
+        events.Prediction,
+        None,
+        1,
+        3600,
+        "inference",
+        max_bytes=MIB,
+        about="answers for one asker",
+    )

@@ -1,0 +1,1 @@
+"""The motion: counting, windows, recording; the Kafka edge and the store."""

@@ -1,0 +1,302 @@
+"""The store: PostgreSQL behind a handful of verbs. Numbering's rule itself is in numbering.py.
+
+Every method opens its own short transaction and may raise SQLAlchemy's ``OperationalError``
+while the database is away; callers retry (see ``is_away``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from schemas import tables
+from schemas.errors import ConfigurationError, RetraceError
+from schemas.events import NumberedCompletion
+from streams.counting import Cadence
+from streams.numbering import Numbered, Place, Publication, Recorded, assign, claim
+
+MIGRATION_LOCK = 7_203_114
+UNDEFINED_TABLE = "42P01"
+
+
+class StoreWentBack(RetraceError):
+    """The store stands earlier in the log than this worker wrote: restored, or emptied."""
+
+
+@dataclass(frozen=True)
+class Stands:
+    """Where recording stands: per partition, where it stood before a batch and stands after."""
+
+    topic_id: str
+    topic: str
+    before: dict[int, int]
+    after: dict[int, int]
+
+
+@dataclass
+class Outcome:
+    """What recording a batch came to. ``advanced``: the position moved in the same transaction.
+
+    Otherwise something is still to be dead-lettered first; then call ``Store.advance``.
+    """
+
+    generation: int
+    numbered: Numbered = field(default_factory=Numbered)
+    refused: list[tuple[Publication, str]] = field(default_factory=list)
+    advanced: bool = True
+
+
+def connect(url: str, application: str, *, pool: int = 5) -> Engine:
+    """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("RETRACE_DATABASE_URL is not a database URL") from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError("RETRACE_DATABASE_URL must begin with postgresql://")
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"),
+        pool_pre_ping=True,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_timeout=5,
+        connect_args={
+            "application_name": f"retrace-{application}",
+            "connect_timeout": 3,
+            "tcp_user_timeout": 10_000,
+            "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+            " -c timezone=UTC",
+        },
+    )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether waiting may help: the database is unreachable, restarting or overloaded."""
+    if isinstance(error, OperationalError | InterfaceError | InternalError | TimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_emptied(error: BaseException) -> bool:
+    """Whether the tables are gone: the database was made anew under a running service."""
+    return (
+        isinstance(error, ProgrammingError)
+        and getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE
+    )
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this version; whoever comes second waits and finds it done."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        try:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+
+
+class Store:
+    """Recording and its bookkeeping. Reads of history are in ``streams.history``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
+        """Record a batch in one transaction; a row that PostgreSQL refuses fails alone.
+
+        Raises ``StoreWentBack`` where the store's position is behind ``stands.before``.
+        """
+        try:
+            return self._record(batch, stands)
+        except (DataError, IntegrityError) as error:
+            if len(batch) == 1:
+                reason = type(error.orig).__name__
+                return Outcome(0, refused=[(batch[0], reason)], advanced=False)
+        middle = len(batch) // 2
+        return _joined(self.record(batch[:middle], None), self.record(batch[middle:], None))
+
+    def _record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
+        with self.engine.begin() as connection:
+            generation, last = _lock_counter(connection)
+            if stands is not None:
+                _refuse_going_back(connection, stands)
+            numbered = assign(last, batch, _known(connection, batch))
+            _insert(connection, numbered.fresh)
+            if numbered.fresh:
+                counted = update(tables.numbering).values(last_number=numbered.fresh[-1][0])
+                connection.execute(counted)
+            settled = stands is not None and not numbered.conflicts
+            if stands is not None and settled:
+                _advance(connection, stands)
+        return Outcome(generation, numbered, advanced=settled)
+
+    def advance(self, stands: Stands) -> None:
+        """Move the position in the log forward, never back."""
+        with self.engine.begin() as connection:
+            _advance(connection, stands)
+
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Partition to the next offset to read, for one incarnation of a topic."""
+        with self.engine.connect() as connection:
+            return _positions(connection, topic_id)
+
+    def standing(self) -> tuple[int, int]:
+        """The generation and the highest number."""
+        with self.engine.connect() as connection:
+            row = connection.execute(
+                select(tables.numbering.c.generation, tables.numbering.c.last_number)
+            ).one_or_none()
+        return (0, 0) if row is None else (row.generation, row.last_number)
+
+    def set_cadence(self, every: int) -> None:
+        """A train-request at every ``every``-th completion, from the next number on."""
+        table = tables.cadences
+        with self.engine.begin() as connection:
+            _, last = _lock_counter(connection)
+            newest = select(table.c.every).order_by(table.c.first_number.desc()).limit(1)
+            if connection.execute(newest).scalar() == every:
+                return
+            row = upsert(table).values(first_number=last + 1, every=every)
+            changed = row.on_conflict_do_update(
+                index_elements=[table.c.first_number], set_={"every": every}
+            )
+            connection.execute(changed)
+
+    def cadences(self) -> tuple[Cadence, ...]:
+        """The cadences ever in force, ascending by first number."""
+        table = tables.cadences
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(table).order_by(table.c.first_number)).all()
+        return tuple(Cadence(row.first_number, row.every) for row in rows)
+
+    def numbered(self, first: int, last: int) -> list[NumberedCompletion]:
+        """The completions numbered ``first`` … ``last``, both included."""
+        table = tables.completions
+        query = select(table.c.number, table.c.completed_at).where(
+            table.c.number.between(first, last)
+        )
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(table.c.number)).all()
+        return [NumberedCompletion(number=n, completed_at=at) for n, at in rows]
+
+
+def _lock_counter(connection: Connection) -> tuple[int, int]:
+    """Hold the counter's row to the end of the transaction; make it in an emptied store."""
+    columns = (tables.numbering.c.generation, tables.numbering.c.last_number)
+    row = connection.execute(select(*columns).with_for_update()).one_or_none()
+    if row is None:
+        highest = select(func.coalesce(func.max(tables.completions.c.number), 0))
+        fresh = upsert(tables.numbering).values(
+            id=1,
+            generation=text("(extract(epoch FROM clock_timestamp()) * 1000)::bigint"),
+            last_number=highest.scalar_subquery(),
+        )
+        connection.execute(fresh.on_conflict_do_nothing())
+        row = connection.execute(select(*columns).with_for_update()).one()
+    return row.generation, row.last_number
+
+
+def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Recorded]:
+    table = tables.completions
+    ids = list({publication.task.task_id for publication in batch})
+    columns = (
+        table.c.task_id, table.c.number, table.c.completed_at, table.c.user_id, table.c.topic,
+        table.c.difficulty, table.c.is_correct, table.c.actual_time_seconds,
+        table.c.log_partition, table.c.log_offset,
+    )  # fmt: skip
+    rows = connection.execute(select(*columns).where(table.c.task_id == func.any(ids)))
+    return {
+        row[0]: Recorded(row[1], row[2], tuple(row[3:8]), Place(row[8], row[9])) for row in rows
+    }
+
+
+def _insert(connection: Connection, fresh: Iterable[tuple[int, Publication]]) -> None:
+    rows = [_row(number, publication) for number, publication in fresh]
+    if rows:
+        connection.execute(insert(tables.completions), rows)
+
+
+def _row(number: int, publication: Publication) -> dict[str, object]:
+    task, place = publication.task, publication.place
+    user_id, topic, difficulty, is_correct, seconds = claim(task)
+    return {
+        "task_id": task.task_id,
+        "number": number,
+        "user_id": user_id,
+        "topic": topic,
+        "difficulty": difficulty,
+        "started_at": task.start(),
+        "completed_at": task.completed_at,
+        "is_correct": is_correct,
+        "actual_time_seconds": seconds,
+        "timed_out": bool(task.timed_out),
+        "log_partition": place.partition,
+        "log_offset": place.offset,
+    }
+
+
+def _positions(connection: Connection, topic_id: str) -> dict[int, int]:
+    table = tables.log_positions
+    query = select(table.c.log_partition, table.c.next_offset).where(table.c.topic_id == topic_id)
+    return {row.log_partition: row.next_offset for row in connection.execute(query)}
+
+
+def _refuse_going_back(connection: Connection, stands: Stands) -> None:
+    stored = _positions(connection, stands.topic_id)
+    behind = [p for p, before in stands.before.items() if stored.get(p, 0) < before]
+    if behind:
+        raise StoreWentBack(f"the store stands earlier in the log, partitions {behind}")
+
+
+def _advance(connection: Connection, stands: Stands) -> None:
+    table = tables.log_positions
+    rows = [
+        {"topic_id": stands.topic_id, "topic": stands.topic, "log_partition": p, "next_offset": n}
+        for p, n in sorted(stands.after.items())
+    ]
+    if not rows:
+        return
+    statement = upsert(table)
+    forward = func.greatest(table.c.next_offset, statement.excluded.next_offset)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.c.topic_id, table.c.log_partition],
+            set_={"next_offset": forward, "updated_at": func.now()},
+        ),
+        rows,
+    )
+
+
+def _joined(left: Outcome, right: Outcome) -> Outcome:
+    numbered = Numbered(
+        left.numbered.fresh + right.numbered.fresh,
+        left.numbered.again + right.numbered.again,
+        left.numbered.conflicts + right.numbered.conflicts,
+        left.numbered.duplicates + right.numbered.duplicates,
+    )
+    generation = max(left.generation, right.generation)
+    return Outcome(generation, numbered, left.refused + right.refused, advanced=False)
