@@ -125,6 +125,11 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
+    def prepare(self, every: int) -> None:
+        """Tables, the counter's row and the cadence: all that an empty database needs."""
+        migrate(self.engine)
+        self.set_cadence(every)
+
     def record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
         """Record a batch in one transaction; a row that PostgreSQL refuses fails alone.
 

@@ -1,0 +1,1 @@
+"""The face: a REST gateway over the topics and the store."""

@@ -1,0 +1,186 @@
+"""The Faust app: the record service, the count agent with its table, the healing timer.
+
+Only this file imports faust. What it leaves to others, and why, is in record.py and count.py;
+Faust brings the group membership, the table with its changelog, and the life cycle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import sys
+import threading
+from typing import Any, NoReturn
+
+import faust
+import structlog
+from faust.types import TP
+from mode import Service
+
+from schemas import topics
+from schemas.codec import Raw
+from schemas.settings import Settings
+from streams import health as health_edge
+from streams import kafka
+from streams import store as database
+from streams.count import Count
+from streams.health import Health
+from streams.patience import Patience, Stopped
+from streams.record import Recorder
+from streams.store import Store
+
+log = structlog.get_logger("retrace")
+APP_ID = "retrace-count"
+TABLE = "state"
+GLOBAL = "global"
+
+
+class Record(Service):
+    """The record loop in a thread; its failure is the app's failure."""
+
+    def __init__(self, recorder: Recorder, **kwargs: Any) -> None:
+        self.recorder = recorder
+        super().__init__(**kwargs)
+
+    @Service.task
+    async def _run(self) -> None:
+        await asyncio.to_thread(self.recorder.run)
+
+    async def on_stop(self) -> None:
+        self.recorder.patience.stop.set()
+
+
+def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
+    """The app, wired but not started."""
+    app = faust.App(
+        settings.topic_prefix + APP_ID,
+        broker=_broker(settings),
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        datadir=str(settings.data_dir / "faust"),
+        topic_partitions=1,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=2.0,
+        table_standby_replicas=0,
+        producer_max_request_size=topics.DEAD_LETTER_LIMIT,
+        consumer_max_fetch_size=topics.DEAD_LETTER_LIMIT,
+        worker_redirect_stdouts=False,
+    )
+    _add_count(app, settings, Count(settings, store, patience))
+    app.service(lambda **kwargs: Record(Recorder(settings, store, patience), **kwargs))
+    return app
+
+
+def _add_count(app: faust.App, settings: Settings, count: Count) -> None:
+    name = settings.topic_prefix + topics.COMPLETIONS.name
+    topic = app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
+        partitions=1, internal=True,
+    )  # fmt: skip
+    table = app.Table(TABLE, partitions=1, key_type=str, value_type=bytes, default=bytes)
+    handled = {"offset": -1}
+
+    @app.agent(topic, name="count", concurrency=1)
+    async def counted(stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            state = table[GLOBAL]
+            after = await asyncio.to_thread(count.handle, state, _raw(name, message))
+            if after != state:
+                table[GLOBAL] = after
+            await stream.ack(event)
+            handled["offset"] = message.offset
+
+    @app.timer(interval=settings.heal_seconds)
+    async def heal() -> None:
+        place = TP(name, 0)
+        if not _is_caught_up(app, place, handled["offset"]):
+            return
+        try:
+            await asyncio.to_thread(count.heal, table[GLOBAL])
+        except Stopped:
+            return
+
+
+def _is_caught_up(app: faust.App, place: TP, handled: int) -> bool:
+    """Whether this worker counts, has its table back, and has nothing waiting."""
+    if app.rebalancing or place not in app.consumer.assignment():
+        return False
+    highwater = app.consumer.highwater(place) or 0
+    return handled + 1 >= highwater
+
+
+def _raw(topic: str, message: Any) -> Raw:
+    headers = message.headers
+    pairs = headers.items() if isinstance(headers, dict) else headers or ()
+    return Raw(topic, message.partition, message.offset, message.key, message.value, tuple(pairs))
+
+
+def _broker(settings: Settings) -> str:
+    servers = kafka.client(settings)["bootstrap.servers"]
+    return ";".join(f"kafka://{server.strip()}" for server in servers.split(","))
+
+
+def _credentials(settings: Settings) -> Any:
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    context = _tls(settings) if protocol.endswith("SSL") else None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=settings.kafka_sasl_username,
+        password=settings.kafka_sasl_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_ca or None)
+    if settings.kafka_ssl_certificate:
+        context.load_cert_chain(settings.kafka_ssl_certificate, settings.kafka_ssl_key or None)
+    return context
+
+
+def run(settings: Settings) -> None:
+    """Run streams until it is told to stop. Waits for Kafka and the store before and after."""
+    health = Health("streams")
+    server = health_edge.serve(health, settings.host, settings.streams_port)
+    patience = Patience(health, threading.Event())
+    store = Store(database.connect(settings.database_url.get_secret_value(), "streams"))
+    _prepare(settings, store, patience)
+    worker = faust.Worker(
+        build(settings, store, patience),
+        loglevel=settings.log_level,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        daemon=True,
+    )
+    log.info("streams runs", every=settings.train_every, port=server.server_address[1])
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as end:
+        if not end.code or patience.stop.is_set():
+            raise
+    server.server_close()
+    _begin_again(patience)
+
+
+def _prepare(settings: Settings, store: Store, patience: Patience) -> None:
+    patience.call("kafka", kafka.is_away, kafka.declare, settings)
+    patience.call("store", database.is_away, store.prepare, settings.train_every)
+
+
+def _begin_again(patience: Patience) -> NoReturn:
+    """Faust gives up where a broker stays away; this service does not."""
+    log.warning("the worker stopped by itself; starting it again")
+    patience.stop.wait(2.0)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606

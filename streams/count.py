@@ -1,0 +1,134 @@
+"""Count: ``completions`` to train-requests and the windowed counter's next state.
+
+What the Faust agent (app.py) does with each message, without Faust: the state goes in as bytes
+and comes out as bytes; the train-requests are acknowledged before the state may be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from schemas import codec, events, topics
+from schemas.codec import Bad, Message, Raw
+from schemas.settings import Settings
+from streams import counting, kafka, metrics
+from streams import store as database
+from streams.counting import Cadence, Counter
+from streams.patience import Patience
+from streams.store import Store
+from streams.windows import Rule
+
+log = structlog.get_logger("retrace")
+HEAL_AT_ONCE = 10
+HEAL_ITEMS = 1000
+
+
+def rule(settings: Settings) -> Rule:
+    return Rule(
+        settings.window_seconds, settings.window_grace_seconds, settings.window_kept_seconds
+    )
+
+
+def requests(
+    fresh: Sequence[int], cadences: Sequence[Cadence], now: datetime
+) -> list[events.TrainRequest]:
+    """The train-requests that these numbers are."""
+    return [
+        events.TrainRequest(
+            request_id=f"count-{number}", trigger="count", completions=number, requested_at=now
+        )
+        for number in fresh
+        if counting.is_due(number, cadences)
+    ]
+
+
+class Count:
+    """The count agent's work, and the healing of what it has not seen."""
+
+    def __init__(self, settings: Settings, store: Store, patience: Patience) -> None:
+        self.settings, self.store, self.patience = settings, store, patience
+        self.publisher = kafka.Publisher(settings)
+        self.rule = rule(settings)
+        self._state: tuple[bytes, Counter] = (b"", Counter())
+        self._standing = (0, 0)
+
+    def counter(self, state: bytes) -> Counter:
+        """The counter that a table's value holds."""
+        if self._state[0] != state:
+            self._state = (state, counting.load(state))
+        return self._state[1]
+
+    def handle(self, state: bytes, raw: Raw) -> bytes:
+        """The next state after a message. Its train-requests are published when this returns."""
+        now = datetime.now(UTC)
+        batch = codec.decode(events.Completions, topics.COMPLETIONS.max_bytes, raw, now)
+        if isinstance(batch, Bad):
+            self._bury(batch, now)
+            return state
+        counter, fresh = counting.count(self.counter(state), batch, self.rule)
+        if not fresh:
+            return state
+        self._request(requests(fresh, self._cadences(), now))
+        self._state = (counting.dump(counter), counter)
+        metrics.COUNTED.set(len(counter.seen))
+        return self._state[0]
+
+    def heal(self, state: bytes) -> int:
+        """Announce again what the store holds and the counter has not seen; how much it was.
+
+        Only what was recorded before the previous call, so that what is under way is left alone.
+        """
+        before, self._standing = self._standing, self._stored_standing()
+        generation, highest = before
+        if generation != self._standing[0]:
+            return 0
+        counter = self.counter(state)
+        seen = counter.seen if counter.generation == generation else counting.Intervals()
+        if counter.generation > generation:
+            return 0
+        healed = 0
+        for first, last in seen.gaps(highest)[:HEAL_AT_ONCE]:
+            for start in range(first, min(last, first + HEAL_AT_ONCE * HEAL_ITEMS) + 1, HEAL_ITEMS):
+                healed += self._announce(generation, start, min(last, start + HEAL_ITEMS - 1))
+        if healed:
+            metrics.HEALED.inc(healed)
+            log.warning("healed a gap", announced_again=healed, of=highest)
+        return healed
+
+    def _announce(self, generation: int, first: int, last: int) -> int:
+        items = self.patience.call("store", database.is_away, self.store.numbered, first, last)
+        event = events.Completions(generation=generation, items=tuple(items))
+        self._publish(codec.encode(topics.COMPLETIONS, event, "streams", prefix=self._prefix))
+        return len(items)
+
+    def _request(self, due: Sequence[events.TrainRequest]) -> None:
+        self._publish(
+            *(
+                codec.encode(topics.TRAIN_REQUEST, request, "streams", prefix=self._prefix)
+                for request in due
+            )
+        )
+        metrics.REQUESTED.inc(len(due))
+        for request in due:
+            log.info("train-request", request_id=request.request_id)
+
+    def _bury(self, bad: Bad, now: datetime) -> None:
+        metrics.DEAD_LETTERS.labels(bad.raw.topic, bad.cause).inc()
+        self._publish(codec.dead_letter(bad, self._prefix + topics.DEAD_LETTERS.name, now))
+
+    def _publish(self, *messages: Message) -> None:
+        if messages:
+            self.patience.call("kafka", kafka.is_away, self.publisher.publish, messages)
+
+    def _cadences(self) -> tuple[Cadence, ...]:
+        return self.patience.call("store", database.is_away, self.store.cadences)
+
+    def _stored_standing(self) -> tuple[int, int]:
+        return self.patience.call("store", database.is_away, self.store.standing)
+
+    @property
+    def _prefix(self) -> str:
+        return self.settings.topic_prefix

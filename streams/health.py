@@ -1,0 +1,134 @@
+"""A service's health: what it waits for, since when, and whether it still makes progress.
+
+Every service serves ``/healthz`` (alive), ``/readyz`` (each dependency's state) and ``/metrics``
+on a small HTTP server of its own thread, so that it answers while the service is busy.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from schemas.errors import MachineError
+
+STUCK_AFTER = 120.0
+
+
+class Health:
+    """Thread-safe state of one service. Not ready until every needed dependency is up."""
+
+    def __init__(self, service: str, needs: tuple[str, ...] = ("kafka", "store")) -> None:
+        self.service = service
+        self._lock = threading.Lock()
+        self._states = {name: (False, "not reached yet", _now()) for name in needs}
+        self._facts: dict[str, Any] = {}
+        self._beat: float | None = None
+        self.started_at = _now()
+
+    def set(self, dependency: str, ok: bool, detail: str = "") -> bool:
+        """Note a dependency's state; True where that changed."""
+        with self._lock:
+            before = self._states.get(dependency)
+            if before is not None and before[0] == ok and (ok or before[1] == detail):
+                return False
+            since = before[2] if before is not None and before[0] == ok else _now()
+            self._states[dependency] = (ok, detail, since)
+            return before is None or before[0] != ok
+
+    def note(self, **facts: Any) -> None:
+        """Facts for ``status``: serving version, partitions, what runs now."""
+        with self._lock:
+            self._facts.update(facts)
+
+    def beat(self) -> None:
+        """The service's loop turned, or waits knowingly."""
+        self._beat = time.monotonic()
+
+    def stuck(self) -> str | None:
+        """What is wrong with a loop that stopped turning, or None."""
+        idle = 0.0 if self._beat is None else time.monotonic() - self._beat
+        return f"no progress for {idle:.0f} s" if idle > STUCK_AFTER else None
+
+    def ready(self) -> bool:
+        with self._lock:
+            return all(ok for ok, _, _ in self._states.values())
+
+    def snapshot(self) -> dict[str, Any]:
+        """The object served at ``/readyz``."""
+        with self._lock:
+            states = dict(self._states)
+            facts = dict(self._facts)
+        return {
+            "service": self.service,
+            "ready": all(ok for ok, _, _ in states.values()),
+            "started_at": self.started_at,
+            "dependencies": {
+                name: {"ok": ok, "detail": detail, "since": since}
+                for name, (ok, detail, since) in states.items()
+            },
+            **facts,
+        }
+
+
+def serve(health: Health, host: str, port: int) -> ThreadingHTTPServer:
+    """Serve a service's health and metrics; port 0 takes any free one.
+
+    Raises ``MachineError`` where the port is taken.
+    """
+    try:
+        server = _Server((host, port), _handler(health))
+    except OSError as error:
+        name = f"RETRACE_{health.service.upper()}_PORT"
+        raise MachineError(
+            f"Port {port} on {host} cannot be used ({error.strerror}). "
+            f"Stop what uses it, or choose another with {name} (0: any free one)."
+        ) from None
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    health.note(port=server.server_address[1])
+    return server
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5
+
+        def do_GET(self) -> None:
+            status, kind, body = _answer(health, self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Probes are not news."""
+
+    return Handler
+
+
+def _answer(health: Health, path: str) -> tuple[int, str, bytes]:
+    if path == "/metrics":
+        return 200, CONTENT_TYPE_LATEST, generate_latest()
+    if path == "/healthz":
+        stuck = health.stuck()
+        alive = {"alive": stuck is None, "detail": stuck}
+        return (503 if stuck else 200), "application/json", json.dumps(alive).encode()
+    if path == "/readyz":
+        body = json.dumps(health.snapshot(), default=str).encode()
+        return (200 if health.ready() else 503), "application/json", body
+    return 404, "application/json", b'{"detail": "try /healthz, /readyz or /metrics"}'
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
