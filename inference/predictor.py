@@ -83,7 +83,7 @@ class Predictor:
         try:
             self._run([steps])
         except Exception as error:
-            raise ArtifactError(f"The version's networks don't run: {error}") from error
+            raise ArtifactError(f"The version's networks don't run: {_line(error)}") from error
 
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""
@@ -149,7 +149,7 @@ class _Graph:
                 content, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise ArtifactError(f"{path}/{name}.onnx can't be loaded: {error}") from error
+            raise ArtifactError(f"{path}/{name}.onnx can't be loaded: {_line(error)}") from error
         shapes = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
         self._states = {key: shapes[key][-1] for key in ("h1", "c1", "h2", "c2")}
 
@@ -160,3 +160,7 @@ class _Graph:
             key: np.zeros((learners, units), np.float32) for key, units in self._states.items()
         }
         return np.asarray(self._session.run(["output"], batch.inputs | states)[0])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

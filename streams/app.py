@@ -73,7 +73,7 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
         worker_redirect_stdouts=False,
     )
     _add_count(app, settings, Count(settings, store, patience))
-    app.service(lambda **kwargs: Record(Recorder(settings, store, patience), **kwargs))
+    app.service(Record(Recorder(settings, store, patience)))
     return app
 
 

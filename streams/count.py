@@ -112,8 +112,9 @@ class Count:
             )
         )
         metrics.REQUESTED.inc(len(due))
-        for request in due:
-            log.info("train-request", request_id=request.request_id)
+        if due:
+            names = [request.request_id for request in due]
+            log.info("train-requests", count=len(names), first=names[0], last=names[-1])
 
     def _bury(self, bad: Bad, now: datetime) -> None:
         metrics.DEAD_LETTERS.labels(bad.raw.topic, bad.cause).inc()

@@ -65,6 +65,11 @@ class Outcome:
 
 def connect(url: str, application: str, *, pool: int = 5) -> Engine:
     """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else."""
+    if not url:
+        raise ConfigurationError(
+            "RETRACE_DATABASE_URL is not set and no local stack runs. "
+            "Set it, or start one with `retrace up`."
+        )
     try:
         parsed = make_url(url)
     except ArgumentError:

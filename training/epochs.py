@@ -30,12 +30,13 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Target:
-    """What one model learns: a value a row, and which rows are not held out."""
+    """What one model learns: a value a row, and which rows are learned or held out."""
 
     model: str
     steps: list[Steps]
     values: NDArray[np.float32]
     learned: Bools
+    held_out: Bools
 
     def loss(self, linear: Floats, rows: Bools) -> float:
         if self.model == "correctness":
@@ -53,11 +54,11 @@ def epochs_of(
     """Trains until the held-out loss has not fallen for ``patience`` epochs; leaves the best
     weights in place."""
     best, since, weights = np.inf, 0, traced.weights
-    held_out = [s for s in target.steps if not target.learned[s.rows].all()]
+    validated = [s for s in target.steps if target.held_out[s.rows].any()]
     for epoch in range(1, epochs + 1):
         loss = learn(traced, target, target.learned, generator)
-        linear = predict(traced, held_out, len(target.values))
-        val_loss = target.loss(linear, ~target.learned & ~np.isnan(linear))
+        linear = predict(traced, validated, len(target.values))
+        val_loss = target.loss(linear, target.held_out)
         if not np.isfinite([loss, val_loss]).all():
             raise TrainingFailed(f"The {target.model} network's loss is not finite.")
         yield EpochReport(target.model, epoch, epochs, loss, val_loss)
@@ -82,7 +83,7 @@ def learn(
 
 
 def predict(traced: TrainingSteps, steps: list[Steps], rows: int) -> Floats:
-    """Logits, or log seconds, a row; NaN where no step was asked for or kept."""
+    """Logits, or log seconds, a row; NaN where these steps have none."""
     linear = np.full(rows, np.nan)
     for batch in batches(steps):
         real = batch.mask > 0

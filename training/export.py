@@ -30,7 +30,7 @@ def files(fitted: Fitted) -> dict[str, bytes]:
 
 
 def keras_bytes(model: keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.keras"
         model.save(path)
         return path.read_bytes()
@@ -57,7 +57,7 @@ def onnx_bytes(model: keras.Model) -> bytes:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """tf2onnx warns of what its own dependencies deprecate, and logs each rewriting."""
+    """Keras and tf2onnx use what NumPy deprecates; tf2onnx also logs each rewriting."""
     log = logging.getLogger("tf2onnx")
     before = log.level
     log.setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ the next training quick.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from schemas.history import History
 from training.epochs import EpochReport, Target, epochs_of, learn, predict, sigmoid
 from training.metrics import score_log_normal, topic_difficulty
 from training.networks import LOG_SECONDS, MODELS, Sizes, network
-from training.sequences import Encoder, sequences
+from training.sequences import Encoder, Steps, sequences
 from training.steps import TrainingSteps
 
 LEAST_ROWS = 10
@@ -99,32 +99,28 @@ class Fitter:
             raise NotEnoughData(
                 f"{len(history)} completions are too few to train on: {LEAST_ROWS} are needed."
             )
-        encoder, learned = Encoder.of(history), _learned(history)
+        encoder = Encoder.of(history)
         steps, tables = sequences(history, encoder), Sizes.of(encoder).tables
-        models, held_out = {}, {}
+        learned, held_out = _split(history, steps)
+        models, linear = {}, {}
         for at, name in enumerate(MODELS):
-            target = Target(name, steps, _values(name, history), learned)
-            model = network(name, tables, seed + at)
-            traced = self._traced(name, tables)
-            traced.begin(_from_the_mean(model, target))
-            generator = np.random.default_rng([seed, at])
-            for report in epochs_of(traced, target, generator, epochs, patience):
-                on_epoch(report)
-                if should_stop():
-                    raise TrainingStopped("The training was stopped before its end.")
-            held_out[name] = predict(traced, steps, len(history))
-            for _ in range(FINAL_EPOCHS):
-                learn(traced, target, np.ones_like(learned), generator)
-            model.set_weights(_finite(name, traced.weights))
-            models[name] = model
-        sigma, metrics = _scores(history, learned, **held_out)
+            target = Target(name, steps, _values(name, history), learned, held_out)
+            models[name] = _from_the_mean(network(name, tables, seed), target)
+            traced, generator = self._traced(name, tables), np.random.default_rng([seed, at])
+            traced.begin(models[name])
+            reports = epochs_of(traced, target, generator, epochs, patience)
+            _follow(reports, on_epoch, should_stop)
+            linear[name] = predict(traced, steps, len(history))
+            _learn_the_rest(traced, target, generator)
+            models[name].set_weights(traced.weights)
+        sigma, metrics = _scores(history, learned, held_out, **linear)
         return Fitted(
             **models,
             encoder=encoder,
             sigma=sigma,
             metrics=metrics,
             rows=len(history),
-            held_out=int((~learned).sum()),
+            held_out=int(held_out.sum()),
         )
 
     def _traced(self, name: str, tables: Any) -> TrainingSteps:
@@ -134,10 +130,14 @@ class Fitter:
         return held
 
 
-def _learned(history: History) -> Bools:
-    """All but the newest fifth, in the store's order."""
-    place = np.argsort(np.argsort(history.numbers, kind="stable"), kind="stable")
-    return np.asarray(place < len(history) - round(len(history) * HELD_OUT))
+def _split(history: History, steps: list[Steps]) -> tuple[Bools, Bools]:
+    """The rows that are learned, and the newest fifth, in the store's order, of those in reach."""
+    kept = np.concatenate([each.rows for each in steps])
+    kept = kept[np.argsort(history.numbers[kept], kind="stable")]
+    edge = len(kept) - round(len(kept) * HELD_OUT)
+    learned, held_out = np.zeros((2, len(history)), dtype=np.bool_)
+    learned[kept[:edge]], held_out[kept[edge:]] = True, True
+    return learned, held_out
 
 
 def _values(name: str, history: History) -> NDArray[np.float32]:
@@ -155,16 +155,27 @@ def _from_the_mean(model: keras.Model, target: Target) -> keras.Model:
     return model
 
 
-def _finite(name: str, weights: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    if not all(np.isfinite(weight).all() for weight in weights):
-        raise TrainingFailed(f"The {name} network's weights are not finite.")
-    return weights
+def _follow(
+    reports: Iterable[EpochReport],
+    on_epoch: Callable[[EpochReport], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    for report in reports:
+        on_epoch(report)
+        if should_stop():
+            raise TrainingStopped("The training was stopped before its end.")
+
+
+def _learn_the_rest(traced: TrainingSteps, target: Target, generator: np.random.Generator) -> None:
+    for _ in range(FINAL_EPOCHS):
+        learn(traced, target, target.learned | target.held_out, generator)
+    if not all(np.isfinite(weight).all() for weight in traced.weights):
+        raise TrainingFailed(f"The {target.model} network's weights are not finite.")
 
 
 def _scores(
-    history: History, learned: Bools, correctness: Floats, time: Floats
+    history: History, learned: Bools, scored: Bools, correctness: Floats, time: Floats
 ) -> tuple[float, dict[str, Any]]:
-    scored = ~learned & ~np.isnan(correctness) & ~np.isnan(time)
     median = np.exp(np.clip(time, *LOG_SECONDS))
     sigma = _sigma(history, learned, scored, median)
     own = score_log_normal(

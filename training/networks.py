@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from training.sequences import Encoder
@@ -81,7 +82,8 @@ def _inputs() -> dict[str, Any]:
 
 
 def _layers(name: str, tables: Mapping[str, tuple[int, int]], seed: int) -> dict[str, Any]:
-    seeds = iter(range(seed * 100, seed * 100 + 100))
+    draws = np.random.SeedSequence([seed, MODELS.index(name)]).generate_state(32)
+    seeds = iter((draws // 2).tolist())
 
     def glorot() -> Any:
         return keras.initializers.GlorotUniform(next(seeds))
