@@ -45,6 +45,44 @@ def trainer() -> None:
     service.run(settings)
 
 
+@app.command()
+def inference() -> None:
+    """Answer prediction requests with the newest models."""
+    from inference import service
+    from ops import local
+    from streams import logs
+
+    settings = local.settings()
+    logs.configure(settings, "inference")
+    service.run(settings)
+
+
+@app.command()
+def gateway() -> None:
+    """Serve the REST gateway."""
+    from gateway import app as service
+    from ops import local
+    from streams import logs
+
+    settings = local.settings()
+    logs.configure(settings, "gateway")
+    service.run(settings)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Counter, models, lag and the health of each service."""
+    from gateway import status as reports
+    from ops import local
+    from streams import store
+
+    settings = local.settings()
+    found = reports.gather(settings, store.connect(settings.database_url.get_secret_value(), "cli"))
+    import json
+
+    typer.echo(json.dumps(found, default=str))
+
+
 def main() -> None:
     """Entry point: an error on purpose is one line and exit code 1."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -93,11 +93,16 @@ def read(root_url: str, path: str, sha256: str) -> Artifact:
         raise ArtifactError(f"{path}/{MANIFEST} is not the one that was announced.")
     entries = _entries(path, content)
     files = {name: _verified(store, path, name, entry) for name, entry in entries.items()}
-    try:
-        metadata = json.loads(files[METADATA])
-    except (KeyError, ValueError) as error:
-        raise ArtifactError(f"{path}/{METADATA} is missing or unreadable.") from error
-    return Artifact(path, files, metadata)
+    return Artifact(path, files, _metadata(path, files))
+
+
+def inspect(root_url: str, path: str) -> tuple[str, Mapping[str, Any]]:
+    """The SHA-256 of a version's manifest as it stands, and its metadata, verified against it."""
+    store = _open(root_url)
+    content = _bytes(store, path, MANIFEST, LARGEST_MANIFEST)
+    entries = {n: e for n, e in _entries(path, content).items() if n == METADATA}
+    files = {name: _verified(store, path, name, entry) for name, entry in entries.items()}
+    return hashlib.sha256(content).hexdigest(), _metadata(path, files)
 
 
 def remove(root_url: str, path: str) -> None:
@@ -166,6 +171,13 @@ def _entries(path: str, content: bytes) -> dict[str, tuple[str, int]]:
         return {n: (str(e["sha256"]), int(e["size"])) for n, e in data["files"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}/{MANIFEST} is unreadable.") from error
+
+
+def _metadata(path: str, files: Mapping[str, bytes]) -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(files[METADATA]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}/{METADATA} is missing or unreadable.") from error
 
 
 def _verified(store: _Store, path: str, name: str, entry: tuple[str, int]) -> bytes:

@@ -50,7 +50,7 @@ def onnx_bytes(model: keras.Model) -> bytes:
         import tf2onnx  # slow to import, and only needed here
 
         proto, _ = tf2onnx.convert.from_function(
-            tf.function(call), input_signature=specs, opset=OPSET
+            tf.function(call, autograph=False), input_signature=specs, opset=OPSET
         )
     return bytes(proto.SerializeToString())
 

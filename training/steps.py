@@ -37,8 +37,10 @@ class TrainingSteps:
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
         inputs = {key: tf.TensorSpec((None, None), dtype) for key, dtype in INPUTS.items()}
         column = tf.TensorSpec((None, None), tf.float32)
-        self._learn = tf.function(self._learn_step, input_signature=(inputs, column, column))
-        self._predict = tf.function(self._predict_step, input_signature=(inputs,))
+        self._learn = tf.function(
+            self._learn_step, input_signature=(inputs, column, column), autograph=False
+        )
+        self._predict = tf.function(self._predict_step, input_signature=(inputs,), autograph=False)
 
     def begin(self, fresh: keras.Model) -> None:
         """Forget everything; start from the weights and random states of a network just built."""

@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import ArtifactError
-from training.artifacts import list_versions, read, remove, write
+from training.artifacts import inspect, list_versions, read, remove, write
 
 FILES = {"time.onnx": b"t" * 5000, "time_model.keras": b"k" * 100}
 
@@ -128,6 +128,15 @@ def test_versions_are_listed_and_removed(tmp_path: Path) -> None:
     remove(str(tmp_path), "v1")
     remove(str(tmp_path), "v1")
     assert list_versions(str(tmp_path)) == ["v2"]
+
+
+def test_a_version_tells_what_it_is_without_its_models(tmp_path: Path) -> None:
+    path, sha256 = write_one(tmp_path)
+    (tmp_path / path / "time.onnx").unlink()
+    assert inspect(str(tmp_path), path) == (sha256, {"sigma": 0.4})
+    alter(tmp_path / path / "metadata.json")
+    with pytest.raises(ArtifactError, match=r"metadata\.json has been altered"):
+        inspect(str(tmp_path), path)
 
 
 @contextmanager

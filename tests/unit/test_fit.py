@@ -87,7 +87,7 @@ def test_one_learner_beyond_the_longest_sequence() -> None:
 
 @pytest.mark.parametrize("column", ["seconds", "started_at"])
 def test_a_number_that_is_none_fails_the_training(column: str) -> None:
-    past = only(history(4, 40), np.arange(40))
+    past = only(history(8, 80), np.arange(80))
     getattr(past, column)[7] = np.nan
     with pytest.raises(TrainingFailed, match="not finite"):
         fitter().fit(past, seed=1, epochs=2)
@@ -97,6 +97,6 @@ def test_training_can_be_stopped() -> None:
     reports: list[EpochReport] = []
     with pytest.raises(TrainingStopped):
         fitter().fit(
-            history(4, 40), seed=1, on_epoch=reports.append, should_stop=lambda: len(reports) == 2
+            history(8, 80), seed=1, on_epoch=reports.append, should_stop=lambda: len(reports) == 2
         )
     assert len(reports) == 2

@@ -1,0 +1,84 @@
+"""The gateway's FastAPI app and its process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from gateway import problems
+from gateway.guard import Guard
+from gateway.link import Link
+from gateway.routes import Face, router
+from gateway.tasks import Tasks
+from schemas.errors import MachineError
+from schemas.settings import Settings
+from streams import store as database
+from streams.health import Health
+from streams.patience import Patience, Stopped
+
+log = structlog.get_logger("retrace")
+
+
+def create(settings: Settings) -> FastAPI:
+    """The app; its link to Kafka lives as long as it does."""
+    health = Health("gateway")
+    patience = Patience(health, threading.Event())
+    engine = database.connect(settings.database_url.get_secret_value(), "gateway", pool=10)
+    tasks = Tasks(engine, settings.train_every)
+    link = Link(settings, patience, tasks)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        threading.Thread(target=_begin, args=(patience, tasks, link), daemon=True).start()
+        yield
+        link.stop()
+        engine.dispose()
+
+    app: FastAPI = FastAPIOffline(
+        title="Retrace",
+        version=version("retrace"),
+        description="Practice tasks with predictions; see the README for the events behind them.",
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    app.add_middleware(Guard, keys=settings.api_keys)
+    app.include_router(router(Face(settings, health, link, tasks)))
+    return app
+
+
+def _begin(patience: Patience, tasks: Tasks, link: Link) -> None:
+    """Reach the store, then link to Kafka, while health already answers."""
+    try:
+        patience.call("store", database.is_away, database.migrate, tasks.engine)
+    except Stopped:
+        return
+    link.start()
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop. Raises ``MachineError`` where the port is taken."""
+    config = uvicorn.Config(
+        create(settings),
+        host=settings.host,
+        port=settings.gateway_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        server_header=False,
+    )
+    try:
+        socket = config.bind_socket()
+    except SystemExit:
+        raise MachineError(
+            f"Port {settings.gateway_port} on {settings.host} cannot be used. "
+            "Stop what uses it, or choose another with RETRACE_GATEWAY_PORT."
+        ) from None
+    log.info("gateway runs", host=settings.host, port=socket.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[socket])

@@ -1,0 +1,83 @@
+"""Errors as RFC 9457 problem details: plain words, no data of the caller, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from streams import store as database
+from streams.patience import first_line
+
+log = structlog.get_logger("retrace")
+RETRY_AFTER_SECONDS = "5"
+
+
+class Problem(Exception):
+    """A request that cannot be served as asked."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, dict(headers or {})
+
+
+def store_away() -> Problem:
+    return Problem(
+        503, "the store does not answer; nothing was changed", {"Retry-After": RETRY_AFTER_SECONDS}
+    )
+
+
+def response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A problem document."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return JSONResponse(
+        {**body, "detail": detail, **more},
+        status,
+        headers=dict(headers or {}),
+        media_type="application/problem+json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app with a problem document."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _problem(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return response(error.status, error.detail, error.headers)
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return response(error.status_code, str(error.detail), error.headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [
+        {"field": ".".join(map(str, p["loc"][1:])) or str(p["loc"][0]), "problem": p["msg"]}
+        for p in error.errors()[:10]
+    ]
+    words = "; ".join(f"{one['field']}: {one['problem']}" for one in found)
+    return response(422, words, errors=found)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    if database.is_away(error) or database.is_emptied(error):
+        log.warning("store away", path=request.url.path, because=first_line(error))
+        away = store_away()
+        return response(away.status, away.detail, away.headers)
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return response(500, "an unexpected error; it is in the gateway's log")

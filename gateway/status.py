@@ -1,0 +1,152 @@
+"""What `retrace status` and GET /status show: each part by itself, so one that is away hides
+nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import fsspec
+import httpx
+from confluent_kafka import Consumer, TopicPartition
+from sqlalchemy import Engine, text
+
+from gateway.tasks import Tasks
+from schemas import codec, topics
+from schemas.settings import Settings
+from streams import count, counting, kafka
+from streams.patience import first_line
+from training.registry import Registry
+
+SERVICES = ("streams", "trainer", "inference", "gateway")
+GROUPS = {
+    "retrace-record": topics.TASK_COMPLETED,
+    "retrace-count": topics.COMPLETIONS,
+    "retrace-trainer": topics.TRAIN_REQUEST,
+    "retrace-inference": topics.PREDICTION_REQUEST,
+}
+_REQUESTS = text(
+    "SELECT state, count(*) FROM train_requests WHERE trigger = 'count' GROUP BY state"
+)
+_LAST = text(
+    """SELECT request_id, state, reason, version, completions, received_at, ended_at
+    FROM train_requests WHERE ended_at IS NOT NULL AND state <> 'superseded'
+    ORDER BY ended_at DESC LIMIT 1"""
+)
+
+
+def gather(settings: Settings, engine: Engine) -> dict[str, Any]:
+    """The whole status; a part that cannot be read is ``{"error": …}``."""
+    parts: dict[str, Callable[[], Any]] = {
+        "counter": lambda: _counter(settings, engine),
+        "windows": lambda: _windows(settings),
+        "train_requests": lambda: _requests(engine),
+        "last_training": lambda: _last_training(engine),
+        "serving": lambda: _serving(settings, engine),
+        "model_files": lambda: _files(settings),
+        "lag": lambda: _lag(settings),
+        "dead_letters": lambda: _dead_letters(settings),
+        "services": lambda: _services(settings),
+    }
+    with ThreadPoolExecutor(len(parts)) as pool:
+        futures = {name: pool.submit(_tried, part) for name, part in parts.items()}
+        found = {name: future.result() for name, future in futures.items()}
+    return {"at": codec.rfc3339(datetime.now(UTC)), **found}
+
+
+def _tried(part: Callable[[], Any]) -> Any:
+    try:
+        return part()
+    except Exception as error:
+        return {"error": first_line(error)}
+
+
+def _counter(settings: Settings, engine: Engine) -> dict[str, Any]:
+    return Tasks(engine, settings.train_every).counter()
+
+
+def _windows(settings: Settings) -> dict[str, Any]:
+    """The windowed global counter, as the Faust table's changelog has it."""
+    name = settings.topic_prefix + kafka.COUNTER_CHANGELOG
+    tail = kafka.last_messages(settings, name)
+    counter = counting.load(tail[-1].value or b"" if tail else b"")
+    windows, rule = counter.windows, count.rule(settings)
+    return {
+        "generation": counter.generation,
+        "counted": len(counter.seen),
+        "gaps": len(counter.seen.gaps(counter.seen.spans[-1][1])) if counter.seen.spans else 0,
+        "total": windows.total,
+        "kept": len(windows.counts),
+        "open": windows.open(rule),
+        "late": windows.late,
+        "expired": windows.expired,
+        "window_seconds": windows.seconds or rule.seconds,
+        "newest": [{"start": start, "completions": n} for start, n in windows.counts[-5:]],
+    }
+
+
+def _requests(engine: Engine) -> dict[str, int]:
+    with engine.connect() as connection:
+        return dict(connection.execute(_REQUESTS).tuples().all())
+
+
+def _last_training(engine: Engine) -> dict[str, Any] | None:
+    with engine.connect() as connection:
+        row = connection.execute(_LAST).one_or_none()
+    if row is None:
+        return None
+    values = row._asdict()
+    times = {name: codec.rfc3339(values[name]) for name in ("received_at", "ended_at")}
+    return {**values, **times}
+
+
+def _serving(settings: Settings, engine: Engine) -> dict[str, Any] | None:
+    serving = Registry(engine, settings.model_store_url()).serving()
+    return None if serving is None else serving.model_dump(mode="json")
+
+
+def _files(settings: Settings) -> dict[str, Any]:
+    fs, root = fsspec.core.url_to_fs(settings.model_store_url())
+    found = fs.find(root, detail=True) if fs.exists(root) else {}
+    manifests = [name for name in found if name.endswith("/manifest.json")]
+    size = sum(int(info["size"]) for info in found.values())
+    return {"store": settings.model_store_url(), "versions": len(manifests), "bytes": size}
+
+
+def _lag(settings: Settings) -> dict[str, int | None]:
+    return {group: kafka.lag(settings, group, topic) for group, topic in GROUPS.items()}
+
+
+def _dead_letters(settings: Settings) -> int:
+    name = settings.topic_prefix + topics.DEAD_LETTERS.name
+    reader: Consumer = kafka.consumer(settings, "retrace-tail")
+    try:
+        marks = [
+            reader.get_watermark_offsets(TopicPartition(name, p), timeout=5.0)
+            for p in range(topics.DEAD_LETTERS.partitions)
+        ]
+    finally:
+        reader.close()
+    return sum(high - low for low, high in marks)
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """Where each service's health is served."""
+    if settings.health_hosts:
+        pairs = (part.strip().split("=", 1) for part in settings.health_hosts.split(","))
+        return {pair[0]: pair[-1] for pair in pairs}
+    host = settings.host if settings.host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    return {name: f"http://{host}:{getattr(settings, f'{name}_port')}" for name in SERVICES}
+
+
+def _services(settings: Settings) -> dict[str, Any]:
+    return {name: _health(url) for name, url in addresses(settings).items()}
+
+
+def _health(url: str) -> dict[str, Any]:
+    try:
+        return dict(httpx.get(f"{url}/readyz", timeout=2.0).json())
+    except (httpx.HTTPError, ValueError) as error:
+        return {"ready": False, "error": first_line(error) or "does not answer"}

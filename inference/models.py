@@ -1,0 +1,107 @@
+"""Follows model-updated and swaps versions: loaded, verified and warmed beside the one that serves.
+
+The highest revision wins. A version that cannot be loaded never replaces a working one; it is
+tried again until it loads or a newer one comes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from inference.predictor import Predictor
+from schemas import codec, topics
+from schemas.codec import Bad
+from schemas.errors import ArtifactError
+from schemas.events import ModelUpdated
+from schemas.settings import Settings
+from streams import kafka
+from streams.patience import Patience
+from training import artifacts
+
+log = structlog.get_logger("retrace")
+RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A predictor and the announcement it was loaded for; None before the first model."""
+
+    predictor: Predictor
+    updated: ModelUpdated | None
+
+
+class Models:
+    """The version that serves now, ``current``; replaced as a whole, so readers need no lock."""
+
+    def __init__(self, settings: Settings, patience: Patience) -> None:
+        self.settings, self.patience = settings, patience
+        self.current = Serving(Predictor(None), None)
+        self.wanted: ModelUpdated | None = None
+        self._retry_at = 0.0
+        self.caught_up = threading.Event()
+
+    def follow(self) -> None:
+        """Read announcements from the start and go on until asked to stop."""
+        consumer = kafka.consumer(self.settings, "retrace-models", **{"enable.partition.eof": True})
+        name = self.settings.topic_prefix + topics.MODEL_UPDATED.name
+        consumer.assign([TopicPartition(name, 0, OFFSET_BEGINNING)])
+        try:
+            while not self.patience.stop.is_set():
+                self._turn(consumer)
+        finally:
+            consumer.close()
+
+    def _turn(self, consumer: Consumer) -> None:
+        for message in kafka.drain(consumer, 500, 0.2):
+            self._hear(message)
+        if self._is_due():
+            self.load()
+        low, high = consumer.get_watermark_offsets(consumer.assignment()[0], cached=True)
+        position = consumer.position(consumer.assignment())[0].offset
+        if high >= 0 and (low == high or position >= high):
+            self.caught_up.set()
+
+    def _hear(self, message: object) -> None:
+        raw = kafka.raw(message)  # type: ignore[arg-type]
+        limit = topics.MODEL_UPDATED.max_bytes
+        updated = codec.decode(ModelUpdated, limit, raw, datetime.now(UTC))
+        if isinstance(updated, Bad):
+            log.warning("an unreadable model-updated is passed over", because=updated.message)
+        elif self.wanted is None or updated.revision > self.wanted.revision:
+            self.wanted, self._retry_at = updated, 0.0
+
+    def _is_due(self) -> bool:
+        serving = self.current.updated
+        behind = self.wanted is not None and (
+            serving is None or serving.revision < self.wanted.revision
+        )
+        return behind and time.monotonic() >= self._retry_at
+
+    def load(self) -> None:
+        """Load the wanted version; on failure keep the one that serves, and say so."""
+        wanted = self.wanted
+        if wanted is None:
+            return
+        try:
+            root = self.settings.model_store_url()
+            artifact = artifacts.read(root, wanted.artifact, wanted.sha256)
+            predictor = Predictor(artifact, threads=self.settings.inference_threads)
+            predictor.warm()
+        except ArtifactError as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            serving = self.current.updated.version if self.current.updated else None
+            problem = f"version {wanted.version} cannot be loaded: {error}"
+            self.patience.health.note(model_problem=problem)
+            log.error("keeping the model that serves", serving=serving, because=problem)
+            return
+        self.current = Serving(predictor, wanted)
+        self.patience.health.note(
+            version=wanted.version, revision=wanted.revision, model_problem=None
+        )
+        log.info("serving", version=wanted.version, revision=wanted.revision)

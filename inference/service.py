@@ -1,0 +1,230 @@
+"""The inference service: prediction-request to prediction, with the newest model.
+
+What waits is answered together: one query for the histories, one call per network. Answers are
+acknowledged by the broker before the requests' offsets are committed, so each is answered at least
+once. Never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from confluent_kafka import Consumer, KafkaException
+
+from inference.models import Models, Serving
+from inference.predictor import Answer, Ask, default
+from schemas import codec, events, topics
+from schemas.codec import Bad, Message, Raw
+from schemas.events import Prediction, PredictionRequest
+from schemas.history import History
+from schemas.settings import Settings
+from streams import health as health_edge
+from streams import history, kafka
+from streams import store as database
+from streams.health import Health
+from streams.patience import Patience, Stopped, first_line
+from training.sequences import MAX_STEPS
+
+log = structlog.get_logger("retrace")
+GROUP = "retrace-inference"
+BATCH = 256
+STORE_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request and the message it came in."""
+
+    request: PredictionRequest
+    raw: Raw
+
+
+class Inference:
+    """The service's loop."""
+
+    def __init__(self, settings: Settings, patience: Patience, models: Models) -> None:
+        self.settings, self.patience, self.models = settings, patience, models
+        url = settings.database_url.get_secret_value()
+        self.engine = database.connect(url, "inference")
+        self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
+        self._store_again_at = 0.0
+
+    def run(self) -> None:
+        """Answer until asked to stop."""
+        consumer = kafka.consumer(self.settings, GROUP, **{"fetch.wait.max.ms": 50})
+        consumer.subscribe([self.settings.topic_prefix + topics.PREDICTION_REQUEST.name])
+        try:
+            while not self.patience.stop.is_set():
+                self._turn(consumer)
+        except Stopped:
+            log.info("stopped while waiting")
+        finally:
+            consumer.close()
+            self.publisher.flush()
+
+    def _turn(self, consumer: Consumer) -> None:
+        self.patience.health.beat()
+        messages = kafka.drain(consumer, BATCH, 0.2)
+        if not messages:
+            self.publisher.poll()
+            if not self.patience.health.is_up("store"):
+                self._histories([])
+            return
+        self.answer([kafka.raw(message) for message in messages])
+        try:
+            consumer.commit(asynchronous=True)
+        except KafkaException as error:
+            log.debug("not committed", because=first_line(error))
+
+    def answer(self, raws: Sequence[Raw]) -> None:
+        """Answer a batch: replies first, then the acknowledged predictions and dead letters."""
+        now = datetime.now(UTC)
+        asked, letters = self._sorted(raws, now)
+        predictions = self._predictions(asked, now)
+        for one, prediction in zip(asked, predictions, strict=True):
+            self._reply(one, prediction)
+        lasting = [
+            self._encoded(topics.PREDICTION, prediction)
+            for one, prediction in zip(asked, predictions, strict=True)
+            if one.request.purpose == "practice"
+        ]
+        self.patience.call("kafka", kafka.is_away, self.publisher.publish, [*lasting, *letters])
+
+    def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Message]]:
+        asked, letters = [], []
+        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
+        limit = topics.PREDICTION_REQUEST.max_bytes
+        for raw in raws:
+            request = codec.decode(PredictionRequest, limit, raw, now)
+            if isinstance(request, Bad):
+                letters.append(codec.dead_letter(request, name, now))
+                log.warning("dead letter", cause=request.cause, because=request.message)
+            else:
+                asked.append(Asked(request, raw))
+        return asked, letters
+
+    def _predictions(self, asked: Sequence[Asked], now: datetime) -> list[Prediction]:
+        serving = self.models.current
+        answers = self._answers([one.request for one in asked], serving, now)
+        return [
+            _prediction(one.request, answer, serving)
+            for one, answer in zip(asked, answers, strict=True)
+        ]
+
+    def _answers(
+        self, requests: Sequence[PredictionRequest], serving: Serving, now: datetime
+    ) -> list[Answer]:
+        """An answer each; the cheap default where a request has expired or the store is away."""
+        expired = [r.expires_at is not None and r.expires_at < now for r in requests]
+        wanted = [r for r, late in zip(requests, expired, strict=True) if not late]
+        answers = iter(self._from_networks(wanted, serving))
+        return [
+            default("expired before it was read") if late else next(answers) for late in expired
+        ]
+
+    def _from_networks(
+        self, requests: Sequence[PredictionRequest], serving: Serving
+    ) -> list[Answer]:
+        if not requests:
+            return []
+        if serving.updated is None:
+            return [default("no model yet") for _ in requests]
+        histories = self._histories([request.user_id for request in requests])
+        if histories is None:
+            return [default("store unavailable") for _ in requests]
+        asks = [Ask(r.user_id, r.topic, r.difficulty, r.started_at.timestamp()) for r in requests]
+        return serving.predictor.predict(asks, [histories[r.user_id] for r in requests])
+
+    def _histories(self, users: Sequence[str]) -> Mapping[str, History] | None:
+        """Each learner's completions; None while the store is away, which is not waited for."""
+        if time.monotonic() < self._store_again_at:
+            return None
+        try:
+            found = history.of_learners(self.engine, users, MAX_STEPS)
+        except Exception as error:
+            if not database.is_away(error) and not database.is_emptied(error):
+                raise
+            self._store_again_at = time.monotonic() + STORE_PAUSE_SECONDS
+            if self.patience.health.set("store", False, first_line(error)):
+                log.warning("answering without the store", because=first_line(error))
+            return None
+        if self.patience.health.set("store", True):
+            log.info("reached", dependency="store")
+        return {user: _of(found, user) for user in users}
+
+    def _reply(self, one: Asked, prediction: Prediction) -> None:
+        """Best effort: an asker that is gone must not hold up the others."""
+        address = codec.reply_address(one.raw.headers)
+        if address is None:
+            return
+        name, correlation = address
+        answer = codec.encode(topics.reply(name.removeprefix("reply.")), prediction, "inference")
+        headers = [*answer.headers, ("correlation-id", correlation)]
+        topic = self.settings.topic_prefix + name
+        self.publisher.send(Message(topic, correlation, answer.value, headers))
+
+    def _encoded(self, topic: topics.Topic, event: events.Event) -> Message:
+        return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
+
+
+def _of(found: History, user: str) -> History:
+    mine = np.asarray(found.users == user, dtype=bool)
+    return History(*(getattr(found, name)[mine] for name in History.__dataclass_fields__))
+
+
+def _prediction(request: PredictionRequest, answer: Answer, serving: Serving) -> Prediction:
+    updated = serving.updated if answer.source != "default" else None
+    return Prediction(
+        request_id=request.request_id,
+        task_id=request.task_id,
+        user_id=request.user_id,
+        topic=request.topic,
+        difficulty=request.difficulty,
+        started_at=request.started_at,
+        p_correct=answer.p_correct,
+        expected_seconds=answer.expected_seconds,
+        seconds_low=answer.seconds_low,
+        seconds_high=answer.seconds_high,
+        source=answer.source,  # type: ignore[arg-type]
+        reason=answer.reason,
+        model_version=updated.version if updated else None,
+        model_revision=updated.revision if updated else None,
+        history_length=answer.history_length,
+        predicted_at=datetime.now(UTC),
+    )
+
+
+def run(settings: Settings) -> None:
+    """Run inference until it is told to stop."""
+    health = Health("inference")
+    health_edge.serve(health, settings.host, settings.inference_port)
+    patience = Patience(health, threading.Event())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: patience.stop.set())
+    try:
+        patience.call("kafka", kafka.is_away, kafka.declare, settings)
+        models = Models(settings, patience)
+        inference = Inference(settings, patience, models)
+        threading.Thread(target=_follow, args=(models,), name="models", daemon=True).start()
+        models.caught_up.wait(10.0)
+        log.info("inference runs")
+        inference.run()
+    except Stopped:
+        log.info("stopped while waiting")
+
+
+def _follow(models: Models) -> None:
+    """Follow announcements; an unexpected error is logged, and following begins again."""
+    while not models.patience.stop.is_set():
+        try:
+            models.follow()
+        except Exception:
+            log.exception("following model updates failed")
+            models.patience.stop.wait(2.0)
