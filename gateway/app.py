@@ -19,6 +19,7 @@ from gateway.routes import Face, router
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
+from streams import probe
 from streams import store as database
 from streams.health import Health
 from streams.patience import Patience, Stopped
@@ -55,6 +56,7 @@ def create(settings: Settings) -> FastAPI:
 
 def _begin(patience: Patience, tasks: Tasks, link: Link) -> None:
     """Reach the store, then link to Kafka, while health already answers."""
+    probe.start(link.settings, patience, tasks.engine)
     try:
         patience.call("store", database.is_away, database.migrate, tasks.engine)
     except Stopped:

@@ -26,7 +26,7 @@ from schemas.events import Prediction, PredictionRequest
 from schemas.history import History
 from schemas.settings import Settings
 from streams import health as health_edge
-from streams import history, kafka
+from streams import history, kafka, probe
 from streams import store as database
 from streams.health import Health
 from streams.patience import Patience, Stopped, first_line
@@ -74,8 +74,6 @@ class Inference:
         messages = kafka.drain(consumer, BATCH, 0.2)
         if not messages:
             self.publisher.poll()
-            if not self.patience.health.is_up("store"):
-                self._histories([])
             return
         self.answer([kafka.raw(message) for message in messages])
         try:
@@ -212,6 +210,7 @@ def run(settings: Settings) -> None:
         patience.call("kafka", kafka.is_away, kafka.declare, settings)
         models = Models(settings, patience)
         inference = Inference(settings, patience, models)
+        probe.start(settings, patience, inference.engine)
         threading.Thread(target=_follow, args=(models,), name="models", daemon=True).start()
         models.caught_up.wait(10.0)
         log.info("inference runs")

@@ -110,7 +110,7 @@ def reply_address(headers: Headers) -> tuple[str, bytes] | None:
     found: Mapping[str, bytes] = {name: value for name, value in headers if value is not None}
     name = found.get("reply-topic", b"").decode("ascii", "replace")
     correlation = found.get("correlation-id", b"")
-    if not _REPLY.match(name) or not 0 < len(correlation) <= 128:
+    if not _REPLY.fullmatch(name) or not 0 < len(correlation) <= 128:
         return None
     return name, correlation
 

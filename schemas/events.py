@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 MAX_AHEAD = timedelta(minutes=5)
-REPLY_TOPIC = r"^reply\.[A-Za-z0-9._-]{1,120}$"
+REPLY_TOPIC = r"reply\.[A-Za-z0-9._-]{1,120}"
 
 
 def _in_utc(value: datetime) -> datetime:

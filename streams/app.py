@@ -22,7 +22,7 @@ from schemas import topics
 from schemas.codec import Raw
 from schemas.settings import Settings
 from streams import health as health_edge
-from streams import kafka
+from streams import kafka, probe
 from streams import store as database
 from streams.count import Count
 from streams.health import Health
@@ -155,6 +155,7 @@ def run(settings: Settings) -> None:
     server = health_edge.serve(health, settings.host, settings.streams_port)
     patience = Patience(health, threading.Event())
     store = Store(database.connect(settings.database_url.get_secret_value(), "streams"))
+    probe.start(settings, patience, store.engine)
     _prepare(settings, store, patience)
     worker = faust.Worker(
         build(settings, store, patience),

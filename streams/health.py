@@ -55,10 +55,6 @@ class Health:
         idle = 0.0 if self._beat is None else time.monotonic() - self._beat
         return f"no progress for {idle:.0f} s" if idle > STUCK_AFTER else None
 
-    def is_up(self, dependency: str) -> bool:
-        with self._lock:
-            return self._states[dependency][0]
-
     def ready(self) -> bool:
         with self._lock:
             return all(ok for ok, _, _ in self._states.values())

@@ -44,7 +44,7 @@ def client(settings: Settings, **extra: Any) -> dict[str, Any]:
         "security.protocol": settings.kafka_security_protocol,
         "reconnect.backoff.max.ms": 2000,
         "topic.metadata.refresh.interval.ms": 30_000,
-        "log_level": 3,
+        "log_level": 0,  # the probe and every failed call say it in our own log
         "error_cb": lambda _error: None,
     }
     if settings.kafka_security_protocol.startswith("SASL"):
@@ -332,6 +332,45 @@ def follow(settings: Settings, names: Iterable[str], *, stop: threading.Event) -
             TopicPartition(name, p, OFFSET_END) for name in names for p in range(counts[name])
         ]
         reader.assign(places)
+        while not stop.is_set():
+            for message in drain(reader, 500, 0.25):
+                yield raw(message)
+    finally:
+        reader.close()
+
+
+def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
+    """Where topics end now: begin ``follow_from`` here, and nothing published later is missed.
+
+    Raises ``Unreachable`` while no broker answers or a topic is missing.
+    """
+    counts = partitions(admin(settings))
+    missing = [name for name in names if name not in counts]
+    if missing:
+        raise Unreachable(
+            f"The topic {missing[0]} is missing. Services create the topics when they start."
+        )
+    reader = consumer(settings, "retrace-tail")
+    try:
+        places = [TopicPartition(name, p) for name in names for p in range(counts[name])]
+        marks = [reader.get_watermark_offsets(place, timeout=10.0) for place in places]
+    except KafkaException as error:
+        raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
+    finally:
+        reader.close()
+    return [
+        TopicPartition(place.topic, place.partition, high)
+        for place, (_, high) in zip(places, marks, strict=True)
+    ]
+
+
+def follow_from(
+    settings: Settings, places: Sequence[TopicPartition], *, stop: threading.Event
+) -> Iterable[Raw]:
+    """Messages from these places on, until ``stop`` is set."""
+    reader = consumer(settings, "retrace-follow")
+    try:
+        reader.assign(list(places))
         while not stop.is_set():
             for message in drain(reader, 500, 0.25):
                 yield raw(message)

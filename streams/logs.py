@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ CHATTY = (
 def configure(settings: Settings, service: str) -> None:
     """Send structlog and the standard library's logging to standard error in one format."""
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _named(service),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -46,7 +47,14 @@ def configure(settings: Settings, service: str) -> None:
     root.setLevel(settings_module.level(settings))
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _named(service: str) -> structlog.typing.Processor:
+    def name(_logger: object, _method: str, event: structlog.typing.EventDict) -> Any:
+        event["service"] = service
+        return event
+
+    return name
 
 
 def _renderer(settings: Settings) -> structlog.typing.Processor:

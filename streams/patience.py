@@ -49,7 +49,7 @@ class Patience:
         """
         retrying = Retrying(
             retry=retry_if_exception(away),
-            wait=wait_exponential_jitter(initial=0.1, max=5.0),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.2),
             stop=stop_when_event_set(self.stop),
             sleep=sleep_using_event(self.stop),
             before_sleep=lambda state: self._waiting(dependency, state),

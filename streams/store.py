@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import make_url
@@ -25,6 +26,7 @@ from sqlalchemy.exc import (
     OperationalError,
     ProgrammingError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from schemas import tables
 from schemas.errors import ConfigurationError, RetraceError
@@ -94,7 +96,7 @@ def connect(url: str, application: str, *, pool: int = 5) -> Engine:
 
 def is_away(error: BaseException) -> bool:
     """Whether waiting may help: the database is unreachable, restarting or overloaded."""
-    if isinstance(error, OperationalError | InterfaceError | InternalError | TimeoutError):
+    if isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeout):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
@@ -310,3 +312,10 @@ def _joined(left: Outcome, right: Outcome) -> Outcome:
     )
     generation = max(left.generation, right.generation)
     return Outcome(generation, numbered, left.refused + right.refused, advanced=False)
+
+
+def head() -> str | None:
+    """The newest migration's revision."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return ScriptDirectory.from_config(config).get_current_head()

@@ -26,7 +26,7 @@ from schemas.errors import NotEnoughData, RetraceError, TrainingFailed
 from schemas.events import ModelUpdated, TrainRequest
 from schemas.settings import Settings
 from streams import health as health_edge
-from streams import history, kafka
+from streams import history, kafka, probe
 from streams import store as database
 from streams.health import Health
 from streams.patience import Patience, Stopped, first_line
@@ -313,6 +313,7 @@ def run(settings: Settings) -> None:
 
         trainer = Trainer(settings, patience, Fitter(threads=settings.train_threads))
         patience.call("store", database.is_away, database.migrate, trainer.store.engine)
+        probe.start(settings, patience, trainer.store.engine)
         log.info("trainer runs")
         trainer.run()
     except Stopped:

@@ -1,0 +1,61 @@
+"""`retrace settings`: what is in force, where each value comes from, and no secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from rich.table import Table
+
+from schemas.settings import PREFIX, Settings
+
+MASK = "********"
+_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting as shown; ``source`` is environment, local stack or default."""
+
+    variable: str
+    value: str
+    source: str
+
+
+def rows(given: Settings, in_force: Settings) -> list[Row]:
+    """Every setting; ``given`` is what the environment says, ``in_force`` with the local stack."""
+    return [
+        Row(PREFIX + name.upper(), shown(getattr(in_force, name)), _source(name, given, in_force))
+        for name in Settings.model_fields
+    ]
+
+
+def _source(name: str, given: Settings, in_force: Settings) -> str:
+    if name in given.model_fields_set:
+        return "environment"
+    same = getattr(given, name) == getattr(in_force, name)
+    return "default" if same else "local stack"
+
+
+def shown(value: object) -> str:
+    """A value as text, with secrets masked, those in addresses too."""
+    if isinstance(value, SecretStr):
+        return MASK if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return ", ".join(MASK for _ in value)
+    if isinstance(value, Path):
+        return str(value)
+    return _PASSWORD.sub(rf"\1:{MASK}@", str(value))
+
+
+def table(found: list[Row]) -> Table:
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    grid.add_column("setting", no_wrap=True)
+    grid.add_column("value", overflow="fold")
+    grid.add_column("from", no_wrap=True)
+    for row in found:
+        style = "dim" if row.source == "default" else ""
+        grid.add_row(row.variable, row.value or "–", row.source, style=style)
+    return grid

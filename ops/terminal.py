@@ -1,0 +1,55 @@
+"""What people see on a terminal, the same in every command: consoles, numbers and dots."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, Task
+from rich.text import Text
+
+MOST_DOTS = 20
+
+
+def out() -> Console:
+    """Standard output, for what was asked for."""
+    return Console(highlight=False, soft_wrap=True, file=sys.stdout)
+
+
+def err() -> Console:
+    """Standard error, for everything else."""
+    return Console(highlight=False, soft_wrap=True, file=sys.stderr)
+
+
+def dots(k: int, every: int) -> str:
+    """The counter: ●●●○○ 3/5; only the numbers where dots would not fit."""
+    drawn = "●" * k + "○" * (every - k) + " " if every <= MOST_DOTS else ""
+    return f"{drawn}{k}/{every}"
+
+
+def grouped(number: int) -> str:
+    """A whole number with its thousands apart: 46 132."""
+    return f"{number:,}".replace(",", " ")
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{grouped(round(task.finished_speed or task.speed or 0))}/s", style="dim")
+
+
+def progress() -> Progress:
+    """A progress bar with count and rate on standard error; nothing where that is no terminal."""
+    console = err()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

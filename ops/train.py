@@ -1,0 +1,81 @@
+"""`retrace train`: asks for a training by hand, and follows it to its outcome."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from ops.terminal import err
+from schemas import codec, events, topics
+from schemas.events import TrainingProgress
+from schemas.settings import Settings
+from streams import kafka
+from streams import store as database
+from streams.store import Store
+from training.requests import ENDED
+
+
+def request(settings: Settings, now: datetime) -> events.TrainRequest:
+    """A manual request for everything that the store holds now."""
+    engine = database.connect(settings.database_url.get_secret_value(), "cli")
+    _, completions = Store(engine).standing()
+    request_id = f"manual-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return events.TrainRequest(
+        request_id=request_id, trigger="manual", completions=completions, requested_at=now
+    )
+
+
+def publish(settings: Settings, wanted: events.TrainRequest) -> None:
+    """Publish a request; it is on the topic when this returns."""
+    message = codec.encode(
+        topics.TRAIN_REQUEST, wanted, "operator", prefix=settings.topic_prefix
+    )
+    kafka.Publisher(settings).publish([message])
+
+
+def publish_and_wait(
+    settings: Settings, wanted: events.TrainRequest, seen: Callable[[TrainingProgress], None]
+) -> TrainingProgress:
+    """Publish a request and follow its progress; the outcome."""
+    name = settings.topic_prefix + topics.TRAINING_PROGRESS.name
+    places = kafka.ends(settings, [name])
+    publish(settings, wanted)
+    limit = topics.TRAINING_PROGRESS.max_bytes
+    for raw in kafka.follow_from(settings, places, stop=threading.Event()):
+        event = codec.decode(TrainingProgress, limit, raw, datetime.now(UTC))
+        if isinstance(event, TrainingProgress) and event.request_id == wanted.request_id:
+            seen(event)
+            if event.state in ENDED:
+                return event
+    raise AssertionError("following ends only with an outcome")
+
+
+class Bars:
+    """A bar per network's epochs on standard error; nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        console = err()
+        self.progress = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}", style="dim"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bars: dict[str, TaskID] = {}
+        self._waiting = self.progress.add_task("waiting for the trainer", total=None, losses="")
+
+    def __call__(self, event: TrainingProgress) -> None:
+        self.progress.update(self._waiting, visible=False)
+        if event.model is None or event.epoch is None:
+            return
+        if event.model not in self._bars:
+            bar = self.progress.add_task(event.model, total=event.epochs, losses="")
+            self._bars[event.model] = bar
+        losses = f"loss {event.loss or 0:.4f}  val {event.val_loss or 0:.4f}"
+        self.progress.update(self._bars[event.model], completed=event.epoch, losses=losses)

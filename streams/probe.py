@@ -1,0 +1,52 @@
+"""Looks at Kafka and the store now and then, so that health and logs say who is away even while
+nothing is under way that would notice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+from sqlalchemy import Engine, text
+
+from schemas.settings import Settings
+from streams import kafka
+from streams.patience import Patience, first_line
+
+log = structlog.get_logger("retrace")
+PROBE_SECONDS = 3.0
+Check = Callable[[], object]
+
+
+def start(settings: Settings, patience: Patience, engine: Engine) -> None:
+    """Probe in a thread of its own until the service stops."""
+    edge = kafka.admin(settings)
+    checks: Mapping[str, Check] = {
+        "kafka": lambda: kafka.partitions(edge, 2.0),
+        "store": lambda: _ask(engine),
+    }
+    threading.Thread(target=_probe, args=(patience, checks), name="probe", daemon=True).start()
+
+
+def _probe(patience: Patience, checks: Mapping[str, Check]) -> None:
+    while True:
+        for name, check in checks.items():
+            _look(patience, name, check)
+        if patience.stop.wait(PROBE_SECONDS):
+            return
+
+
+def _look(patience: Patience, name: str, check: Check) -> None:
+    try:
+        check()
+    except Exception as error:
+        if patience.health.set(name, False, first_line(error)):
+            log.warning("away", dependency=name, because=first_line(error))
+        return
+    if patience.health.set(name, True):
+        log.info("reached", dependency=name)
+
+
+def _ask(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))

@@ -1,0 +1,182 @@
+"""Record, on a real Kafka and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from schemas import topics
+from schemas.events import TaskCompleted
+from schemas.settings import Settings
+from streams.numbering import Place, Publication
+from streams.store import Stands, StoreWentBack
+from tests.running import opened, publish, read_all, recording, settings_of, task, values_of
+from tests.servers import wait_until
+
+
+@pytest.fixture
+def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
+    return settings_of(kafka, database_url, tmp_path)
+
+
+BAD: dict[str, bytes | dict[str, object] | None] = {
+    "not JSON": b"not json",
+    "not UTF-8": b'{"task_id": "\xff\xfe"}',
+    "null": None,
+    "field missing": {k: v for k, v in task("m").items() if k != "topic"},
+    "zero seconds": task("z", actual_time_seconds=0),
+    "negative seconds": task("n", actual_time_seconds=-1),
+    "NaN seconds": task("nan", actual_time_seconds=float("nan")),
+    "empty id": task("e", task_id=""),
+    "long id": task("l", task_id="x" * 129),
+    "NUL in an id": task("nul", task_id="a\x00b"),
+    "NUL in a user": task("nul2", user_id="a\x00b"),
+    "null outcome": task("o", is_correct=None),
+    "year 9999": task("y", completed_at="9999-12-31T23:59:59Z"),
+    "a megabyte": b"x" * 1_048_576,
+}
+
+
+def test_bad_input_is_dead_lettered_byte_for_byte_and_blocks_nothing(settings: Settings) -> None:
+    with recording(settings) as store:
+        publish(settings, task("before"), *BAD.values(), task("after"))
+        wait_until(lambda: store.standing()[1] == 2)
+        wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == len(BAD))
+    letters = read_all(settings, topics.DEAD_LETTERS)
+    sent = [json.dumps(v).encode() if isinstance(v, dict) else v for v in BAD.values()]
+    assert Counter(letter.value for letter in letters) == Counter(sent)
+    for letter in letters:
+        headers = dict(letter.headers)
+        assert headers["retrace.error.topic"] == (settings.topic_prefix + "task-completed").encode()
+        assert headers["retrace.error.attempts"] == b"1"
+        assert headers["retrace.error.message"]
+    causes = Counter(dict(letter.headers)["retrace.error.class"] for letter in letters)
+    assert causes == {b"not-json": 2, b"empty": 1, b"too-long": 1, b"invalid": 10}
+
+
+def test_duplicates_count_once_and_contradictions_are_conflicts(settings: Settings) -> None:
+    first = task("a")
+    with recording(settings) as store:
+        publish(settings, first, first, {**first, "is_correct": not first["is_correct"]}, task("b"))
+        wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
+        wait_until(lambda: store.standing()[1] == 2)
+    letter = read_all(settings, topics.DEAD_LETTERS)[0]
+    assert dict(letter.headers)["retrace.error.class"] == b"conflict"
+    numbers = [i["number"] for e in values_of(settings, topics.COMPLETIONS) for i in e["items"]]
+    assert sorted(numbers) == [1, 2]
+
+
+def test_a_row_that_postgresql_refuses_fails_alone(settings: Settings) -> None:
+    with recording(settings) as store:
+        with store.engine.begin() as connection:
+            rule = "ALTER TABLE completions ADD CHECK (user_id <> 'unlucky')"
+            connection.execute(text(rule))
+        good = [task(f"g{i}") for i in range(40)]
+        publish(settings, *good[:20], task("bad", user_id="unlucky"), *good[20:])
+        wait_until(lambda: store.standing()[1] == 40)
+        wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
+    headers = dict(read_all(settings, topics.DEAD_LETTERS)[0].headers)
+    assert headers["retrace.error.class"] == b"refused"
+
+
+def test_a_second_start_goes_on_where_the_store_stands(settings: Settings) -> None:
+    with recording(settings) as store:
+        publish(settings, *[task(f"a{i}") for i in range(30)])
+        wait_until(lambda: store.standing()[1] == 30)
+    publish(settings, *[task(f"b{i}") for i in range(10)])
+    with recording(settings) as store:
+        wait_until(lambda: store.standing()[1] == 40)
+    items = [i["number"] for e in values_of(settings, topics.COMPLETIONS) for i in e["items"]]
+    assert sorted(items) == list(range(1, 41))
+
+
+def test_an_emptied_store_reads_the_log_again_as_a_new_generation(settings: Settings) -> None:
+    with recording(settings) as store:
+        publish(settings, *[task(f"a{i}") for i in range(25)])
+        wait_until(lambda: store.standing()[1] == 25)
+        generation = store.standing()[0]
+        with store.engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+
+        def rebuilt() -> bool:
+            try:
+                return store.standing()[1] == 25
+            except ProgrammingError:  # the tables are not there again yet
+                return False
+
+        wait_until(rebuilt)
+        assert store.standing()[0] > generation
+
+
+def test_a_store_that_went_back_is_noticed_before_anything_is_numbered(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    later = Stands("topic-id", "task-completed", {0: 10}, {0: 11})
+    with pytest.raises(StoreWentBack):
+        store.record(_publications([task("a")]), later)
+    store.engine.dispose()
+
+
+def test_positions_never_move_back(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    store.advance(Stands("id", "t", {}, {0: 10, 1: 4}))
+    store.advance(Stands("id", "t", {}, {0: 7, 1: 6}))
+    assert store.positions("id") == {0: 10, 1: 6}
+    assert store.positions("another incarnation") == {}
+    store.engine.dispose()
+
+
+def test_a_resumed_zombie_changes_nothing(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    raws = [task(f"z{i}") for i in range(10)]
+    batch = _publications(raws)
+    store.record(batch, Stands("id", "t", {0: 0}, {0: 10}))
+    outcome = store.record(batch[:4], Stands("id", "t", {0: 0}, {0: 4}))
+    assert [recorded.number for recorded in outcome.numbered.again] == [1, 2, 3, 4]
+    assert store.standing()[1] == 10
+    assert store.positions("id") == {0: 10}
+    store.engine.dispose()
+
+
+def test_the_cadence_changes_from_the_next_number_on(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    store.record(_publications([task(f"c{i}") for i in range(12)]), None)
+    store.set_cadence(5)
+    store.set_cadence(4)
+    assert [(c.first_number, c.every) for c in store.cadences()] == [(1, 5), (13, 4)]
+    store.engine.dispose()
+
+
+def test_the_reference_systems_queries_are_answered(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    store.record(_publications([task(f"q{i}") for i in range(3)]), None)
+    practised = text(
+        "SELECT user_id, topic, difficulty, is_correct, actual_time_seconds, created_at "
+        "FROM practice_tasks WHERE completed = TRUE"
+    )
+    tracker = text(
+        "SELECT id, last_trained_at, n_samples_last_training, n_samples_since_training, "
+        "model_version, metadata, created_at, updated_at FROM embedding_model_tracker"
+    )
+    with store.engine.connect() as connection:
+        assert len(connection.execute(practised).all()) == 3
+        row = connection.execute(tracker).one()
+    assert (row.n_samples_last_training, row.n_samples_since_training) == (0, 3)
+    store.engine.dispose()
+
+
+def _publications(values: list[dict[str, object]]) -> list[Publication]:
+    return [
+        Publication(TaskCompleted.model_validate_json(json.dumps(value)), Place(0, offset))
+        for offset, value in enumerate(values)
+    ]

@@ -1,0 +1,53 @@
+"""The topics as the contract lists them, and the documents generated from them."""
+
+from __future__ import annotations
+
+import json
+
+from schemas import asyncapi, events, topics
+
+DAY = 86_400_000
+
+
+def test_topics_of_the_contract() -> None:
+    found = {
+        t.name: (t.key, t.partitions, t.config()["retention.ms"], t.config()["cleanup.policy"])
+        for t in topics.ALL
+    }
+    assert found == {
+        "task-completed": ("user_id", 6, "-1", "delete"),
+        "completions": (None, 1, str(7 * DAY), "delete"),
+        "train-request": (None, 1, str(30 * DAY), "delete"),
+        "training-progress": ("request_id", 1, str(7 * DAY), "delete"),
+        "model-updated": ("model", 1, "-1", "compact"),
+        "prediction-request": ("user_id", 6, str(7 * DAY), "delete"),
+        "prediction": ("user_id", 6, str(30 * DAY), "delete"),
+        "prediction-score": (None, 1, str(30 * DAY), "delete"),
+        "dead-letters": (None, 6, str(30 * DAY), "delete"),
+    }
+    reply = topics.reply("gateway")
+    assert (reply.name, reply.partitions, reply.kept_seconds) == ("reply.gateway", 1, 3600)
+
+
+def test_dead_letters_take_64_kib_more_than_any_source() -> None:
+    sources = [int(t.config()["max.message.bytes"]) for t in topics.ALL if t.event is not None]
+    dead = int(topics.DEAD_LETTERS.config()["max.message.bytes"])
+    assert dead == max(sources) + 65_536
+
+
+def test_every_event_has_a_topic_and_every_key_is_a_field() -> None:
+    assert {t.event for t in topics.ALL if t.event} == set(events.ALL)
+    for topic in topics.ALL:
+        if topic.event is not None and topic.key is not None:
+            assert topic.key in topic.event.model_fields
+
+
+def test_documents_are_json_and_complete() -> None:
+    document = json.loads(json.dumps(asyncapi.document("1.0")))
+    assert set(document["channels"]) == {t.name for t in topics.ALL} | {"reply"}
+    assert set(asyncapi.json_schemas()) == {f"{t.name}.schema.json" for t in topics.ALL if t.event}
+    schema = asyncapi.json_schema(events.TaskCompleted)
+    assert set(schema["required"]) == {
+        "task_id", "user_id", "topic", "difficulty", "completed_at", "is_correct",
+        "actual_time_seconds",
+    }  # fmt: skip
