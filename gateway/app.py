@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,5 +83,7 @@ def run(settings: Settings) -> None:
             f"Port {settings.gateway_port} on {settings.host} cannot be used. "
             "Stop what uses it, or choose another with RETRACE_GATEWAY_PORT."
         ) from None
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it is done
+        signal.signal(number, lambda *_: None)
     log.info("gateway runs", host=settings.host, port=socket.getsockname()[1])
     uvicorn.Server(config).run(sockets=[socket])

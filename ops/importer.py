@@ -171,9 +171,7 @@ def publish(
         if stop.is_set():
             raise Stopped
         prefix = settings.topic_prefix
-        messages = [
-            codec.encode(topics.TASK_COMPLETED, t, "import", prefix=prefix) for t in batch
-        ]
+        messages = [codec.encode(topics.TASK_COMPLETED, t, "import", prefix=prefix) for t in batch]
         patience.call("kafka", kafka.is_away, publisher.publish, messages)
         published += len(batch)
         advance(published)

@@ -55,16 +55,21 @@ def table(status: Mapping[str, Any], now: datetime) -> Table:
     grid = Table.grid(padding=(0, 3))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
+    said: set[str] = set()
     for name, words in _PARTS.items():
         part = status.get(name)
-        grid.add_row(name.replace("_", " "), _error(part) or words(part, now))
+        grid.add_row(name.replace("_", " "), _error(part, said) or words(part, now))
     return grid
 
 
-def _error(part: Part) -> Text | None:
-    if isinstance(part, dict) and set(part) == {"error"}:
-        return Text(str(part["error"]), style="red")
-    return None
+def _error(part: Part, said: set[str]) -> Text | None:
+    """What is wrong with a part; the same reason is said once."""
+    if not isinstance(part, dict) or set(part) != {"error"}:
+        return None
+    if part["error"] in said:
+        return Text("– (as above)", style="red")
+    said.add(part["error"])
+    return Text(str(part["error"]), style="red")
 
 
 def _counter(part: Part, _now: datetime) -> Text:

@@ -31,9 +31,7 @@ def request(settings: Settings, now: datetime) -> events.TrainRequest:
 
 def publish(settings: Settings, wanted: events.TrainRequest) -> None:
     """Publish a request; it is on the topic when this returns."""
-    message = codec.encode(
-        topics.TRAIN_REQUEST, wanted, "operator", prefix=settings.topic_prefix
-    )
+    message = codec.encode(topics.TRAIN_REQUEST, wanted, "operator", prefix=settings.topic_prefix)
     kafka.Publisher(settings).publish([message])
 
 
@@ -79,3 +77,12 @@ class Bars:
             self._bars[event.model] = bar
         losses = f"loss {event.loss or 0:.4f}  val {event.val_loss or 0:.4f}"
         self.progress.update(self._bars[event.model], completed=event.epoch, losses=losses)
+
+
+def words(facts: dict[str, object]) -> str:
+    """What came of it, in one line."""
+    if facts["state"] == "requested":
+        return f"Requested {facts['request_id']} for {facts['completions']} completions."
+    version = f" as version {facts['version']}" if facts.get("version") else ""
+    reason = f": {facts['reason']}" if facts.get("reason") else "."
+    return f"{facts['request_id']} {facts['state']}{version}{reason}"

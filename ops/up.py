@@ -1,0 +1,268 @@
+"""`retrace up`: the whole system on this machine, and on the terminal what goes on in it.
+
+Notable events stay as lines; below them, on a terminal, a board of the state. Where output is a
+file or a pipe there is no board, and every event is a line.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+from rich.live import Live
+from rich.text import Text
+
+from gateway.status import addresses
+from ops import board, feed, stack, watch
+from ops.feed import Happening, Line
+from ops.interruption import Interruption
+from ops.readiness import Readiness
+from ops.stack import Stack
+from ops.supervisor import Event, Process
+from ops.terminal import out, plural
+from schemas.events import Completions, Prediction, TrainingProgress, TrainRequest
+from schemas.settings import Settings
+from streams import kafka
+from streams import store as database
+from streams.patience import first_line
+from streams.store import Store
+from training.registry import Registry
+
+LEARNERS = "learners"
+WIDTH = 48
+TICK_SECONDS = 0.1
+AGAIN_SECONDS = 0.5
+QUIET_SECONDS = 5.0
+TAIL_BYTES = 16_384
+
+
+class View:
+    """The terminal: lines that stay, and the board below them while ``live``."""
+
+    def __init__(self) -> None:
+        self.console = out()
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+
+    @property
+    def has_board(self) -> bool:
+        return self.console.is_terminal
+
+    def line(self, word: str, text: str, style: str = "", at: datetime | None = None) -> None:
+        self.console.print(watch.text(Line(word, text, style), at or datetime.now(UTC)))
+
+    def plain(self, text: str | Text = "") -> None:
+        self.console.print(text)
+
+
+class Up:
+    """One run of the stack: follows it, reports it, and says goodbye."""
+
+    def __init__(self, running: Stack, view: View, interruption: Interruption) -> None:
+        self.stack, self.view, self.interruption = running, view, interruption
+        self.settings = running.settings
+        self.board = board.Board(running.settings.train_every)
+        self.happenings: queue.SimpleQueue[Happening | str] = queue.SimpleQueue()
+        self.readiness: Readiness | None = None
+        self.greeted: set[str] = set()
+        self.is_ready = False
+
+    def run(self, began: float, *, demo: bool) -> None:
+        """Start the services and report until asked to stop."""
+        kafka.declare(self.settings)
+        threading.Thread(target=self._follow, name="feed", daemon=True).start()
+        self.interruption.patient = True
+        self.stack.start_services()
+        self.readiness = Readiness(addresses(self.settings))
+        if self.view.has_board:
+            self.view.live.start()
+        try:
+            while not self.interruption.asked.is_set():
+                self._turn(began, demo)
+        finally:
+            self.view.live.stop()
+            self.readiness.stop()
+
+    def _turn(self, began: float, demo: bool) -> None:
+        for event in [*self.stack.events, *self.stack.supervisor.poll()]:
+            self._ended(event)
+        self.stack.events.clear()
+        self._take()
+        self._greet()
+        if not self.is_ready and self.readiness and self.readiness.complete:
+            self.is_ready = True
+            self._welcome(time.monotonic() - began)
+            if demo:
+                self._start_learners()
+        if self.view.has_board and self.readiness:
+            self.view.live.update(board.draw(self.board, self.readiness.now), refresh=True)
+        self.interruption.asked.wait(TICK_SECONDS)
+
+    def _take(self) -> None:
+        while True:
+            try:
+                happening = self.happenings.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(happening, str):
+                self.view.line("feed", happening, "yellow")
+                continue
+            self.board.apply(happening)
+            if not self.view.has_board or _is_notable(happening):
+                line = feed.line(happening.event, self.board.every)
+                self.view.line(line.word, line.text, line.style, happening.at)
+
+    def _follow(self) -> None:
+        """Follow the topics; where Kafka stays away, say so once, and go on trying."""
+        since, said = time.monotonic(), False
+        while not self.interruption.asked.is_set():
+            try:
+                for happening in feed.follow(self.settings, self.interruption.asked):
+                    self.happenings.put(happening)
+                    since, said = time.monotonic(), False
+            except Exception as error:
+                if not said and time.monotonic() - since > QUIET_SECONDS:
+                    self.happenings.put(f"{first_line(error)}; trying again")
+                    said = True
+                self.interruption.asked.wait(AGAIN_SECONDS)
+
+    def _greet(self) -> None:
+        """Say of each service that it is ready, once."""
+        took = dict(self.readiness.took) if self.readiness else {}
+        for name in took.keys() - self.greeted:
+            self.view.line("ready", timed(name, took[name]), "green")
+        self.greeted |= took.keys()
+
+    def _welcome(self, seconds: float) -> None:
+        with suppress(Exception):  # the board is filled by events, too
+            self._remember()
+        for line in welcome(self.settings, seconds):
+            self.view.plain(line)
+
+    def _remember(self) -> None:
+        """What earlier runs left: the count, and the version that serves."""
+        engine = database.connect(self.settings.database_url.get_secret_value(), "up")
+        self.board.count(*Store(engine).standing())
+        serving = Registry(engine, self.settings.model_store_url()).serving()
+        if serving is not None:
+            self.board.take(serving)
+        engine.dispose()
+
+    def _start_learners(self) -> None:
+        learners, rate = self.settings.simulate_learners, self.settings.simulate_rate
+        arguments = ["--learners", str(learners), "--rate", str(rate), "--seconds", "0"]
+        argv = [sys.executable, "-m", "ops.cli", "simulate", *arguments]
+        self.stack.supervisor.start(Process(LEARNERS, argv, None, self.stack.log_path(LEARNERS)))
+        text = f"{plural(learners, 'simulated learner')}, {rate:g} tasks a second"
+        self.view.line("demo", text, "cyan")
+
+    def _ended(self, event: Event) -> None:
+        log = self._log_path(event.name)
+        again = "" if event.restart_in is None else f"; again in {event.restart_in:g} s"
+        because = last_words(log)
+        how = f"exit code {event.exit_code}" if event.exit_code >= 0 else _signal(event.exit_code)
+        self.view.line("ended", f"{event.name} ({how}{again}): {because or log}", "bold red")
+
+    def _log_path(self, name: str) -> Path:
+        servers = {"kafka": self.stack.kafka, "postgres": self.stack.postgres}
+        server = servers.get(name)
+        return server.log_path if server else self.stack.log_path(name)
+
+
+def run(settings: Settings, *, demo: bool) -> None:
+    """Run the stack until SIGINT, SIGTERM or SIGHUP; then stop all and keep the data."""
+    began = time.monotonic()
+    view, interruption = View(), Interruption()
+    view.plain(f"Retrace {version('retrace')}, data in {settings.data_dir.resolve()}")
+    view.line("starting", _servers(settings))
+    say = lambda text: view.line("starting", text)  # noqa: E731
+    with stack.running(settings, say) as running:
+        seconds = time.monotonic() - began
+        if running.kafka or running.postgres:
+            view.line("ready", timed(_servers(settings), seconds), "green")
+        view.line("starting", ", ".join(stack.SERVICES))
+        Up(running, view, interruption).run(began, demo=demo)
+        view.plain()
+        threading.Thread(target=farewell, args=(view, running.supervisor.pids)).start()
+    view.plain(f"Stopped. The data stays in {settings.data_dir.resolve()}")
+
+
+def _servers(settings: Settings) -> str:
+    embedded = (
+        (not settings.kafka_bootstrap, f"Kafka on port {settings.kafka_port}"),
+        (
+            not settings.database_url.get_secret_value(),
+            f"PostgreSQL on port {settings.postgres_port}",
+        ),
+    )
+    return " and ".join(text for here, text in embedded if here) or "with the configured servers"
+
+
+def timed(what: str, seconds: float) -> str:
+    return f"{what:<{WIDTH}} {seconds:>5.1f} s"
+
+
+def welcome(settings: Settings, seconds: float) -> list[str]:
+    """What to do now that everything runs."""
+    gateway = addresses(settings).get("gateway", "")
+    return [
+        "",
+        f"Ready after {seconds:.1f} s.",
+        f"  gateway   {gateway}   API: {gateway}/docs",
+        f"  Kafka     {settings.kafka_bootstrap}",
+        "  next      `retrace status` and `retrace watch` in another terminal; Ctrl-C stops all",
+        "",
+    ]
+
+
+def farewell(view: View, pids: dict[str, int]) -> None:
+    """Say of each process that it has stopped, in the order in which that happens."""
+    for name, pid in reversed(pids.items()):
+        began = time.monotonic()
+        view.line("stopping", f"{name} …")
+        while psutil.pid_exists(pid):
+            time.sleep(0.05)
+        view.line("stopped", timed(name, time.monotonic() - began))
+
+
+def _is_notable(happening: Happening) -> bool:
+    """Whether a line stays above the board, or the board says enough."""
+    event = happening.event
+    if isinstance(event, TrainingProgress):
+        return event.state not in ("started", "epoch", "superseded")
+    return not isinstance(event, Completions | Prediction | TrainRequest)
+
+
+def _signal(exit_code: int) -> str:
+    return f"signal {-exit_code}"
+
+
+def last_words(path: Path) -> str:
+    """The last line that a service logged, in words; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return _words(last.removeprefix("retrace: "))[:300]
+
+
+def _words(line: str) -> str:
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(values, dict) or "event" not in values:
+        return line
+    exception = str(values.get("exception", "")).strip().splitlines()
+    because = values.get("because") or (exception[-1] if exception else "")
+    return f"{values['event']}: {because}" if because else str(values["event"])

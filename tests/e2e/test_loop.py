@@ -1,0 +1,190 @@
+"""The whole loop with real processes: a completion becomes a better prediction."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ops.embedded_kafka import EmbeddedKafka
+from ops.kafka_jars import kafka_libraries
+from ops.machine import free_port
+from ops.supervisor import Supervisor
+from schemas import events, topics
+from schemas.settings import Settings
+from streams import counting, kafka
+from streams.counting import Counter
+from streams.windows import Rule
+from tests.running import (
+    Service,
+    opened,
+    publish,
+    read_all,
+    services,
+    settings_of,
+    task,
+    values_of,
+)
+from tests.servers import wait_until
+
+ALL = ("streams", "trainer", "inference", "gateway")
+
+
+@pytest.fixture
+def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
+    return settings_of(kafka, database_url, tmp_path, train_epochs=3)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{settings.gateway_port}", timeout=10) as made:
+        yield made
+
+
+def outcomes(settings: Settings) -> dict[str, str]:
+    ended = {"published", "superseded", "rejected", "failed"}
+    found = values_of(settings, topics.TRAINING_PROGRESS)
+    return {e["request_id"]: e["state"] for e in found if e["state"] in ended}
+
+
+def versions(settings: Settings) -> list[int]:
+    return [e["version"] for e in values_of(settings, topics.MODEL_UPDATED)]
+
+
+def state(settings: Settings) -> Counter:
+    """The windowed counter, from the Faust table's changelog."""
+    tail = kafka.last_messages(settings, settings.topic_prefix + kafka.COUNTER_CHANGELOG)
+    return counting.load(tail[-1].value or b"") if tail else Counter()
+
+
+def test_a_completion_becomes_a_better_prediction(settings: Settings, client: httpx.Client) -> None:
+    with services(settings, *ALL) as running:
+        new = {"user_id": "user-1", "topic": "topic-1", "difficulty": "easy"}
+        first = client.post("/practice-tasks", json=new).json()
+        assert (first["source"], first["predicted_correct"]) == ("default", 0.5)
+
+        publish(settings, *[task(f"a{i}") for i in range(7)])
+        wait_until(lambda: outcomes(settings).get("count-5") == "rejected", 90)
+        publish(settings, *[task(f"b{i}") for i in range(32)])
+        wait_until(lambda: versions(settings) != [], 90)
+
+        def served() -> dict[str, Any]:
+            return dict(client.post("/practice-tasks", json=new).json())
+
+        wait_until(lambda: served()["source"] == "lstm", 30)
+        issued = served()
+        assert issued["model_version"] in versions(settings)
+        how = {"is_correct": True, "actual_time_seconds": 12.5}
+        done = client.patch(f"/practice-tasks/{issued['id']}", json=how)
+        assert (done.status_code, done.json()["completed"]) == (200, True)
+        wait_until(lambda: "count-40" in outcomes(settings), 90)
+        assert client.patch(f"/practice-tasks/{issued['id']}", json=how).status_code == 200
+        other = client.patch(f"/practice-tasks/{issued['id']}", json={**how, "is_correct": False})
+        assert other.status_code == 409
+        assert other.headers["content-type"] == "application/problem+json"
+
+        _check_page(client, issued["id"])
+        _check_status(client.get("/status").json())
+        assert "tensorflow" not in _mapped(running["inference"])
+        assert "tensorflow" not in _mapped(running["gateway"])
+        stopped = [running[name].stop() for name in reversed(ALL)]
+    assert stopped == [0, 0, 0, 0]
+    requested = {e["request_id"] for e in values_of(settings, topics.TRAIN_REQUEST)}
+    assert requested == {f"count-{n}" for n in range(5, 45, 5)}
+    assert set(outcomes(settings)) == requested
+
+
+def _check_page(client: httpx.Client, newest: str) -> None:
+    page = client.get("/practice-tasks", params={"user_id": "user-1", "limit": 2}).json()
+    assert len(page["items"]) == 2
+    following = {"user_id": "user-1", "limit": 200, "cursor": page["next"]}
+    rest = client.get("/practice-tasks", params=following).json()
+    ids = [item["id"] for item in page["items"] + rest["items"]]
+    assert len(ids) == len(set(ids))
+    assert newest in ids
+    done = client.get("/practice-tasks", params={"user_id": "user-1", "completed": True}).json()
+    assert all(item["completed"] for item in done["items"])
+
+
+def _check_status(status: dict[str, Any]) -> None:
+    assert status["counter"]["completions"] == 40
+    assert status["windows"]["total"] == status["windows"]["counted"] == 40
+    assert status["serving"]["version"] >= 1
+    assert {name: s["ready"] for name, s in status["services"].items()} == dict.fromkeys(ALL, True)
+    assert [part for part in status.values() if isinstance(part, dict) and "error" in part] == []
+
+
+def _mapped(service: Service) -> str:
+    return Path(f"/proc/{service.process.pid}/maps").read_text()
+
+
+def test_counting_survives_kill_9_and_duplicates(settings: Settings) -> None:
+    chance = random.Random(7)
+    tasks = [task(f"k{i}") for i in range(1000)]
+    log = tasks + chance.sample(tasks, 50)
+    with services(settings, "streams") as running:
+        store = opened(settings)
+        for at in range(0, len(log), 350):
+            publish(settings, *log[at : at + 350])
+            before = store.standing()[1]
+            wait_until(lambda before=before: store.standing()[1] > before, 60)
+            running["streams"].kill()
+            running["streams"].restart()
+        wait_until(lambda: store.standing()[1] == 1000, 90)
+        wait_until(lambda: state(settings).seen.spans == ((1, 1000),), 90)
+        assert state(settings).windows.total == 1000
+        store.engine.dispose()
+    requests = {e["request_id"] for e in values_of(settings, topics.TRAIN_REQUEST)}
+    assert requests == {f"count-{n}" for n in range(5, 1001, 5)}
+    assert _counted_from_the_log(settings) == set(range(1, 1001))
+
+
+def _counted_from_the_log(settings: Settings) -> set[int]:
+    """The pure rule over the recorded log comes to what Faust came to."""
+    rule = Rule(
+        settings.window_seconds, settings.window_grace_seconds, settings.window_kept_seconds
+    )
+    counter, seen = Counter(), set()
+    for raw in read_all(settings, topics.COMPLETIONS):
+        batch = events.Completions.model_validate_json(raw.value or b"")
+        counter, fresh = counting.count(counter, batch, rule)
+        seen |= set(fresh)
+    assert counter.seen == state(settings).seen
+    assert counter.windows.counts == state(settings).windows.counts
+    return seen
+
+
+def test_services_wait_for_servers_that_come_later(database_url: str, tmp_path: Path) -> None:
+    port = free_port()
+    settings = settings_of(f"127.0.0.1:{port}", database_url, tmp_path)
+    started = [Service("streams", settings), Service("inference", settings)]
+    try:
+        for service in started:
+            _await_waiting(service)
+        with Supervisor() as children:
+            server = EmbeddedKafka(tmp_path / "kafka", port, libraries=kafka_libraries(print))
+            server.prepare()
+            children.start(server.process())
+            for service in started:
+                service.await_ready(90)
+            publish(settings, task("a"))
+            store = opened(settings)
+            wait_until(lambda: store.standing()[1] == 1, 30)
+            store.engine.dispose()
+            for service in started:
+                assert service.stop() == 0
+    finally:
+        for service in started:
+            service.kill()
+
+
+def _await_waiting(service: Service) -> None:
+    def says_so() -> bool:
+        kafka_state = service.readiness().get("dependencies", {}).get("kafka", {})
+        return kafka_state.get("ok") is False and "Kafka does not answer" in kafka_state["detail"]
+
+    wait_until(says_so, 60)

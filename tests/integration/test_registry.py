@@ -1,0 +1,131 @@
+"""The registry: outcomes that stand, versions and revisions, and losing a side."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from schemas.errors import ArtifactError
+from schemas.events import ModelMetrics, ModelUpdated, TrainRequest
+from streams import store
+from training import artifacts
+from training.registry import Registry
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+METADATA = {"users": 3, "topics": 2, "difficulties": 1, "completions": 10}
+METRICS = ModelMetrics(rows=2, log_loss=0.5)
+
+
+@pytest.fixture
+def engine(database_url: str):  # type: ignore[no-untyped-def]
+    made = store.connect(database_url, "tests")
+    store.migrate(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def registry(engine: Engine, tmp_path: Path) -> Registry:
+    return Registry(engine, str(tmp_path / "models"))
+
+
+def request(number: int) -> TrainRequest:
+    return TrainRequest(
+        request_id=f"count-{number}", trigger="count", completions=number, requested_at=NOW
+    )
+
+
+def published(registry: Registry, number: int) -> ModelUpdated:
+    registry.note(request(number))
+    updated = registry.publish(request(number), {"weights": b"w"}, METADATA, METRICS)
+    assert updated is not None
+    return updated
+
+
+def test_the_first_outcome_stands(registry: Registry) -> None:
+    assert registry.note(request(5)) is None
+    assert registry.end("count-5", "rejected", "too few").state == "rejected"
+    assert registry.end("count-5", "failed", "later").reason == "too few"
+    again = registry.note(request(5))
+    assert again is not None
+    assert (again.state, again.reason) == ("rejected", "too few")
+    assert registry.publish(request(5), {}, METADATA, METRICS) is None
+
+
+def test_versions_and_revisions_ascend_and_the_newest_serves(registry: Registry) -> None:
+    first, second = published(registry, 10), published(registry, 15)
+    assert [(u.version, u.revision) for u in (first, second)] == [(1, 1), (2, 2)]
+    assert registry.serving() == second
+    assert registry.most_published() == 15
+    assert (
+        artifacts.read(registry.root_url, second.artifact, second.sha256).files["weights"] == b"w"
+    )
+
+
+def test_what_was_published_is_never_published_twice(registry: Registry) -> None:
+    published(registry, 10)
+    assert registry.publish(request(10), {"weights": b"w"}, METADATA, METRICS) is None
+    note = registry.note(request(10))
+    assert note is not None
+    assert (note.state, note.version) == ("published", 1)
+
+
+def test_a_model_store_that_refuses_leaves_the_registry_as_it_was(
+    registry: Registry, tmp_path: Path
+) -> None:
+    first = published(registry, 10)
+    blocked = Registry(registry.engine, str(tmp_path / "models" / "v000001" / "weights"))
+    blocked.note(request(15))
+    with pytest.raises(ArtifactError):
+        blocked.publish(request(15), {"weights": b"w"}, METADATA, METRICS)
+    assert registry.serving() == first
+    assert registry.note(request(15)) is None
+
+
+def test_old_versions_go_but_never_what_may_be_needed(registry: Registry) -> None:
+    for number in range(10, 60, 5):
+        published(registry, number)
+    young = registry.prune(3, timedelta(hours=1), datetime.now(UTC))
+    assert young == []
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert sorted(registry.prune(3, timedelta(hours=1), later)) == [1, 2, 3, 4, 5, 6, 7]
+    assert artifacts.list_versions(registry.root_url) == ["v000008", "v000009", "v000010"]
+    assert registry.prune(3, timedelta(hours=1), later) == []
+
+
+def test_an_emptied_topic_hears_again_what_serves(registry: Registry) -> None:
+    assert registry.reconcile(None) is None
+    updated = published(registry, 10)
+    assert registry.reconcile(updated) is None
+    assert registry.reconcile(None) == updated
+
+
+def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
+    registry: Registry, engine: Engine
+) -> None:
+    published(registry, 10)
+    seen = published(registry, 15)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE revisions, models, train_requests"))
+    fresh = Registry(engine, registry.root_url)
+    serving = fresh.reconcile(seen)
+    assert serving is not None
+    assert (serving.version, serving.revision, serving.sha256) == (2, 3, seen.sha256)
+    again = fresh.note(request(15))
+    assert again is not None
+    assert again.state == "published"
+    assert published(fresh, 20).version == 3
+
+
+def test_one_damaged_version_does_not_stop_a_rebuild(registry: Registry, engine: Engine) -> None:
+    published(registry, 10)
+    published(registry, 15)
+    Path(registry.root_url, "v000001", "manifest.json").write_text("{")
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE revisions, models, train_requests"))
+    serving = Registry(engine, registry.root_url).reconcile(None)
+    assert serving is not None
+    assert serving.version == 2

@@ -1,0 +1,228 @@
+"""Inference on real servers: following versions, keeping a working one, answering everyone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from inference.models import Models
+from inference.service import Inference
+from schemas import codec, topics
+from schemas.codec import Raw
+from schemas.events import ModelMetrics, ModelUpdated, PredictionRequest
+from schemas.settings import Settings
+from streams import kafka
+from streams import store as database
+from streams.health import Health
+from streams.patience import Patience
+from tests.running import settings_of, values_of
+from tests.servers import wait_until
+from tests.unit.simulated import fitted
+from training import artifacts, export
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
+    return settings_of(kafka, database_url, tmp_path)
+
+
+@pytest.fixture
+def patience(settings: Settings) -> Iterator[Patience]:
+    made = Patience(Health("tests"), threading.Event())
+    made.call("kafka", kafka.is_away, kafka.declare, settings)
+    yield made
+    made.stop.set()
+
+
+@pytest.fixture
+def models(settings: Settings, patience: Patience) -> Iterator[Models]:
+    made = Models(settings, patience)
+    thread = threading.Thread(target=made.follow)
+    thread.start()
+    assert made.caught_up.wait(30)
+    yield made
+    patience.stop.set()
+    thread.join(30)
+
+
+@pytest.fixture
+def inference(settings: Settings, patience: Patience, models: Models) -> Iterator[Inference]:
+    made = Inference(settings, patience, models)
+    database.migrate(made.engine)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return export.files(fitted())
+
+
+def announce(settings: Settings, files: dict[str, bytes], revision: int) -> ModelUpdated:
+    """Write a version and announce it."""
+    metadata = fitted().metadata()
+    path, sha256 = artifacts.write(settings.model_store_url(), f"v{revision:06d}", files, metadata)
+    updated = ModelUpdated(
+        model="retrace",
+        revision=revision,
+        version=revision,
+        request_id=f"count-{revision * 5}",
+        artifact=path,
+        sha256=sha256,
+        trained_at=NOW,
+        metrics=ModelMetrics(rows=0),
+        **{n: metadata[n] for n in ("completions", "users", "topics", "difficulties")},
+    )
+    kafka.Publisher(settings).publish(
+        [codec.encode(topics.MODEL_UPDATED, updated, "tests", prefix=settings.topic_prefix)]
+    )
+    return updated
+
+
+def asked(name: str, headers: tuple[tuple[str, bytes], ...] = (), **more: Any) -> Raw:
+    values = {
+        "request_id": name,
+        "task_id": name,
+        "user_id": "user-1",
+        "topic": "topic-1",
+        "difficulty": "easy",
+        "started_at": NOW,
+    } | more
+    event = PredictionRequest.model_validate(values)
+    return Raw("prediction-request", 0, 0, b"user-1", event.model_dump_json().encode(), headers)
+
+
+def serves(models: Models, version: int) -> bool:
+    updated = models.current.updated
+    return updated is not None and updated.version == version
+
+
+def test_before_the_first_model_the_default_says_so(
+    inference: Inference, settings: Settings
+) -> None:
+    inference.answer([asked("r1")])
+    (answer,) = values_of(settings, topics.PREDICTION)
+    assert (answer["source"], answer["reason"]) == ("default", "no model yet")
+    assert (answer["p_correct"], answer["expected_seconds"]) == (0.5, 60.0)
+    assert answer["model_version"] is None
+
+
+def test_the_newest_version_answers_and_says_its_number(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    announce(settings, files, 2)
+    wait_until(lambda: serves(models, 2))
+    inference.answer([asked("r1"), asked("r2", topic="alchemy"), asked("r3", user_id="nobody")])
+    answers = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
+    assert (answers["r1"]["source"], answers["r1"]["model_version"]) == ("lstm", 2)
+    assert 0.01 <= answers["r1"]["p_correct"] <= 0.99
+    assert answers["r1"]["seconds_low"] <= answers["r1"]["expected_seconds"]
+    assert (answers["r2"]["source"], answers["r2"]["reason"]) == ("default", "unknown topic")
+    assert answers["r3"]["source"] == "default"
+
+
+def test_an_older_revision_is_not_obeyed(
+    models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 5)
+    wait_until(lambda: serves(models, 5))
+    announce(settings, files, 4)
+    announce(settings, files, 6)
+    wait_until(lambda: serves(models, 6))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
+def test_a_damaged_version_never_replaces_a_working_one(
+    models: Models, settings: Settings, files: dict[str, bytes], damage: str
+) -> None:
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    folder = Path(settings.model_store_url(), "v000002")
+    broken = dict(files)
+    updated = _damaged(settings, broken, folder, damage)
+    models.wanted = updated
+    models.load()
+    assert serves(models, 1)
+    problem = models.patience.health.snapshot()["model_problem"]
+    assert "version 2 cannot be loaded" in problem
+    assert "time.onnx" in problem
+    announce(settings, files, 3)
+    wait_until(lambda: serves(models, 3))
+    assert models.patience.health.snapshot()["model_problem"] is None
+
+
+def _damaged(
+    settings: Settings, files: dict[str, bytes], folder: Path, damage: str
+) -> ModelUpdated:
+    metadata = fitted().metadata()
+    path, sha256 = artifacts.write(settings.model_store_url(), "v000002", files, metadata)
+    graph = folder / "time.onnx"
+    content = graph.read_bytes()
+    if damage == "missing":
+        graph.unlink()
+    else:
+        graph.write_bytes(content[:-10] if damage == "truncated" else b"\x00" + content[1:])
+    return ModelUpdated(
+        model="retrace", revision=2, version=2, request_id="count-10", artifact=path,
+        sha256=sha256, trained_at=NOW, metrics=ModelMetrics(rows=0),
+        **{n: metadata[n] for n in ("completions", "users", "topics", "difficulties")},
+    )  # fmt: skip
+
+
+def test_replies_carry_the_correlation_id(inference: Inference, settings: Settings) -> None:
+    reply = topics.reply("tests")
+    edge = kafka.admin(settings)
+    kafka.create(edge, [(settings.topic_prefix + reply.name, reply)], 1)
+    inference.answer([asked("r1", (("reply-topic", b"reply.tests"), ("correlation-id", b"c-1")))])
+    wait_until(lambda: len(values_of(settings, reply)) == 1)
+    answer = kafka.last_messages(settings, settings.topic_prefix + reply.name)[0]
+    assert dict(answer.headers)["correlation-id"] == b"c-1"
+    assert json.loads(answer.value or b"")["request_id"] == "r1"
+
+
+def test_a_reply_topic_that_does_not_exist_holds_nobody_up(
+    inference: Inference, settings: Settings
+) -> None:
+    headers = (("reply-topic", b"reply.gone"), ("correlation-id", b"c"))
+    inference.answer([asked("r1", headers), asked("r2")])
+    assert {a["request_id"] for a in values_of(settings, topics.PREDICTION)} == {"r1", "r2"}
+
+
+def test_bad_requests_are_dead_letters_and_the_rest_is_answered(
+    inference: Inference, settings: Settings
+) -> None:
+    bad = Raw("prediction-request", 2, 9, b"k", b"{}", ())
+    inference.answer([bad, asked("r1")])
+    assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"]
+    assert values_of(settings, topics.DEAD_LETTERS) == [{}]
+
+
+def test_without_the_store_every_request_is_still_answered(
+    settings: Settings, patience: Patience, models: Models, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    nowhere = "postgresql://u:p@127.0.0.1:1/none"
+    away = Inference(
+        settings.model_copy(update={"database_url": SecretStr(nowhere)}), patience, models
+    )
+    away.answer([asked("r1"), asked("r2")])
+    answers = values_of(settings, topics.PREDICTION)
+    assert {a["reason"] for a in answers} == {"store unavailable"}
+    assert patience.health.snapshot()["dependencies"]["store"]["ok"] is False
+
+
+def test_expired_requests_get_the_cheap_default(inference: Inference, settings: Settings) -> None:
+    inference.answer([asked("r1", expires_at=datetime(2020, 1, 1, tzinfo=UTC))])
+    (answer,) = values_of(settings, topics.PREDICTION)
+    assert answer["reason"] == "expired before it was read"
