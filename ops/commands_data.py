@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ops.options import Json
+from ops.options import Json, log_warnings
 
 schemas_app = typer.Typer(no_args_is_help=True, help="The events' JSON Schemas and AsyncAPI.")
 
@@ -37,12 +37,16 @@ def simulate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Learners with known ability answer tasks through the public topics."""
+    """Simulated learners answer tasks.
+
+    Their ability and speed are known; they answer through the public topics.
+    """
     from ops import local
     from ops import simulate_run as command
     from ops.simulate import Plan
 
     settings = local.settings()
+    log_warnings(settings, "simulate")
     if seconds is None:
         seconds = 60.0 if completions is None else 0.0
     plan = Plan(
@@ -58,7 +62,9 @@ def import_(
     wait: Annotated[bool, typer.Option("--wait", help="Until all are in the store.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish past completions of a CSV file; the same file twice records nothing twice.
+    """Publish past completions of a CSV file.
+
+    The same file twice records nothing twice.
 
     Columns: user_id, topic, difficulty, timestamp (start, Unix seconds), correct (0/1),
     response_time (seconds); optional item_id, censored. Bad rows are reported and left out.
@@ -66,7 +72,9 @@ def import_(
     from ops import import_run as command
     from ops import local
 
-    command.run(local.settings(), file, wait=wait, as_json=as_json)
+    settings = local.settings()
+    log_warnings(settings, "import")
+    command.run(settings, file, wait=wait, as_json=as_json)
 
 
 @schemas_app.callback()

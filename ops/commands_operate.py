@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ops.options import Json
+from ops.options import Json, log_warnings
 
 
 def up(
     demo: Annotated[bool, typer.Option("--demo", help="Add simulated learners.")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
-    """Run the whole system on this machine; Ctrl-C stops all and keeps the data.
+    """Run the whole system on this machine.
+
+    Ctrl-C stops all and keeps the data.
 
     Starts an embedded Kafka and PostgreSQL where the environment names none.
     """
@@ -23,10 +25,9 @@ def up(
         watch_parent()
     from ops import up as command
     from schemas.settings import load
-    from streams import logs
 
     settings = load()
-    logs.configure(settings, "up")
+    log_warnings(settings, "up")
     command.run(settings, demo=demo)
 
 
@@ -44,7 +45,10 @@ def watch(
 
 
 def status(as_json: Json = False) -> None:
-    """Counter, models, lag, dead letters and the health of each service.
+    """Show counter, models, lag and health.
+
+    Counter k/5, totals, last training, serving version, model files, lag of each group, dead
+    letters, and the health of each service; what is down is said as such.
 
     Exit code 1 where any part could not be read.
     """
@@ -90,7 +94,7 @@ def train(
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check everything that Retrace needs, and say what to do.
+    """Check everything, and say what to do.
 
     Exit code 1 where any check fails; warnings do not count.
     """
@@ -115,7 +119,10 @@ def settings(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the settings in force and where each comes from; secrets are masked."""
+    """Show the settings in force.
+
+    Where each comes from, too; secrets are masked.
+    """
     import json
     from dataclasses import asdict
 

@@ -190,7 +190,9 @@ def run(settings: Settings, *, demo: bool) -> None:
         view.line("starting", ", ".join(stack.SERVICES))
         Up(running, view, interruption).run(began, demo=demo)
         view.plain()
-        threading.Thread(target=farewell, args=(view, running.supervisor.pids)).start()
+        goodbye = threading.Thread(target=farewell, args=(view, running.supervisor.pids))
+        goodbye.start()
+    goodbye.join()
     view.plain(f"Stopped. The data stays in {settings.data_dir.resolve()}")
 
 

@@ -1,0 +1,1 @@
+"""What `retrace bench` runs, peers included."""
