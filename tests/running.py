@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from pydantic import SecretStr
 
 from ops.machine import free_port
@@ -70,19 +70,27 @@ def publish(settings: Settings, *values: dict[str, Any] | bytes | None, key: str
 
 
 def read_all(settings: Settings, topic: topics.Topic) -> list[Raw]:
-    """Every message of a topic, partition by partition."""
+    """Every message of a topic, partition by partition; none where it does not exist yet."""
     name = _name(settings, topic)
+    if name not in kafka.partitions(kafka.admin(settings)):
+        return []
     reader = kafka.consumer(settings, "tests", **{"enable.partition.eof": True})
     found: list[Raw] = []
     try:
         for partition in range(topic.partitions):
-            place = kafka.TopicPartition(name, partition)
-            low, high = reader.get_watermark_offsets(place, timeout=10)
-            reader.assign([kafka.TopicPartition(name, partition, low)])
+            place = TopicPartition(name, partition)
+            low, high = _marks(reader, place)
+            reader.assign([TopicPartition(name, partition, low)])
             found += kafka._read_to_end(reader, high, float("inf")) if high > low else []
     finally:
         reader.close()
     return found
+
+
+def _marks(reader: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """A partition's bounds, once it has a leader."""
+    patience = Patience(Health("tests"), threading.Event())
+    return patience.call("kafka", kafka.is_away, reader.get_watermark_offsets, place, timeout=10)
 
 
 def values_of(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
@@ -177,11 +185,14 @@ def services(settings: Settings, *names: str) -> Iterator[dict[str, Service]]:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment that gives a process these settings."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    plain = {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in given.items()
-    }
+    plain = {name: _plain(value) for name, value in given.items()}
     return {**os.environ, **{f"RETRACE_{name.upper()}": value for name, value in plain.items()}}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_plain(each) for each in value)
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _name(settings: Settings, topic: topics.Topic) -> str:
