@@ -6,21 +6,16 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 from sqlalchemy import Engine, text
 
-from ops import local, status_table
+from ops import doctor_kafka, local, status_table
+from ops.findings import Check, Finding
 from ops.kafka_jars import POM, find_java, kafka_version
 from ops.machine import GIB
-from schemas import topics
 from schemas.errors import RetraceError
 from schemas.settings import PREFIX, Settings, load
-from streams import kafka
 from streams import store as database
 from streams.patience import first_line
 from training import artifacts
@@ -28,20 +23,6 @@ from training.registry import Registry
 
 AGREE_SECONDS = 10.0
 ROOM = 2 * GIB
-State = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One finding; ``advice`` says what to do where it is not ok."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
-
-
-Finding = tuple[State, str, str]
 
 
 def run() -> Iterator[Check]:
@@ -60,9 +41,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     every: list[tuple[str, Callable[[Settings], Finding]]] = [
         ("disk", _disk),
         ("java", _java),
-        ("kafka", _kafka),
-        ("topics", _topics),
-        ("permissions", _permissions),
+        ("kafka", doctor_kafka.reachable),
+        ("topics", doctor_kafka.declared),
+        ("permissions", doctor_kafka.permitted),
         ("database", _database),
         ("counter", _counter),
         ("model store", _model_store),
@@ -114,59 +95,6 @@ def _java(settings: Settings) -> Finding:
     return "ok", java + ("" if fetched else "; Kafka is fetched at the first start"), ""
 
 
-def _kafka(settings: Settings) -> Finding:
-    began = time.monotonic()
-    kafka.partitions(kafka.admin(settings), 5.0)
-    milliseconds = (time.monotonic() - began) * 1000
-    return "ok", f"{settings.kafka_bootstrap} answers in {milliseconds:.0f} ms", ""
-
-
-def _topics(settings: Settings) -> Finding:
-    present = kafka.partitions(kafka.admin(settings), 5.0)
-    declared = {settings.topic_prefix + topic.name: topic.partitions for topic in topics.ALL}
-    missing = [name for name in declared if name not in present]
-    wrong = [
-        f"{name} has {present[name]} partitions, {count} are declared"
-        for name, count in declared.items()
-        if present.get(name, count) != count
-    ]
-    if wrong:
-        advice = f"Counts are fixed once created: use another {PREFIX}TOPIC_PREFIX, or delete it."
-        return "fail", "; ".join(wrong), advice
-    if missing:
-        advice = "Every service creates them when it starts: `retrace up`, or `retrace streams`."
-        return "warn", f"missing: {', '.join(missing)}", advice
-    return "ok", f"{len(declared)} as declared", ""
-
-
-def _permissions(settings: Settings) -> Finding:
-    """What the brokers say this client may do; nothing is written to find out."""
-    from confluent_kafka import TopicCollection
-
-    edge = kafka.admin(settings)
-    present = kafka.partitions(edge, 5.0)
-    names = [n for t in topics.ALL if (n := settings.topic_prefix + t.name) in present]
-    if not names:
-        return "warn", "no topic to ask about yet", "Start a service, then ask again."
-    described = edge.describe_topics(
-        TopicCollection(names), include_authorized_operations=True, request_timeout=10
-    )
-    lacking = [lack for name, future in described.items() if (lack := _lack(name, future))]
-    if lacking:
-        return "fail", "; ".join(lacking), "Grant this user READ, WRITE and DESCRIBE on them."
-    return "ok", f"may read and write {len(names)} topics", ""
-
-
-def _lack(name: str, future: Any) -> str:
-    try:
-        allowed = future.result().authorized_operations
-    except KafkaException as error:
-        return f"{name}: {error.args[0].str()}"
-    wanted = {AclOperation.READ: "read", AclOperation.WRITE: "write"}
-    missing = [word for operation, word in wanted.items() if operation not in (allowed or wanted)]
-    return f"may not {' or '.join(missing)} {name}" if missing else ""
-
-
 def _engine(settings: Settings) -> Engine:
     return database.connect(settings.database_url.get_secret_value(), "doctor")
 
@@ -202,7 +130,7 @@ def disagreement(settings: Settings) -> str:
         stored = connection.execute(text(_STORED)).one()
     windows = status_table.gather(settings)["windows"]
     if "error" in windows:
-        raise RetraceError(windows["error"])
+        return str(windows["error"])
     if not stored.rows == stored.highest == stored.last:
         return (
             f"the store has {stored.rows} rows, highest number {stored.highest}, "

@@ -80,8 +80,8 @@ def _counter(part: Part, _now: datetime) -> Text:
 def _windows(part: Part, _now: datetime) -> str:
     kept = f"{part['kept']} windows of {part['window_seconds']} s kept"
     counts = f"total {grouped(part['total'])} of {grouped(part['counted'])} counted"
-    late = f", {part['late']} late" if part["late"] else ""
-    expired = f", {part['expired']} expired" if part["expired"] else ""
+    late = f", {grouped(part['late'])} late" if part["late"] else ""
+    expired = f", {grouped(part['expired'])} expired" if part["expired"] else ""
     gaps = f", {plural(part['gaps'], 'gap')}" if part["gaps"] else ""
     return f"{counts}, {kept}, {grouped(part['open'])} in open ones{late}{expired}{gaps}"
 

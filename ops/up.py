@@ -6,28 +6,24 @@ file or a pipe there is no board, and every event is a line.
 
 from __future__ import annotations
 
-import json
 import queue
 import sys
 import threading
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-from rich.live import Live
-from rich.text import Text
-
 from gateway.status import addresses
-from ops import board, feed, stack, watch
-from ops.feed import Happening, Line
+from ops import board, feed, stack
+from ops.feed import Happening
 from ops.interruption import Interruption
+from ops.last_words import last_words
 from ops.readiness import Readiness
 from ops.stack import Stack
 from ops.supervisor import Event, Process
-from ops.terminal import out, plural
+from ops.terminal import plural
+from ops.up_view import View, farewell, timed, welcome
 from schemas.events import Completions, Prediction, TrainingProgress, TrainRequest
 from schemas.settings import Settings
 from streams import kafka
@@ -37,29 +33,9 @@ from streams.store import Store
 from training.registry import Registry
 
 LEARNERS = "learners"
-WIDTH = 48
 TICK_SECONDS = 0.1
 AGAIN_SECONDS = 0.5
 QUIET_SECONDS = 5.0
-TAIL_BYTES = 16_384
-
-
-class View:
-    """The terminal: lines that stay, and the board below them while ``live``."""
-
-    def __init__(self) -> None:
-        self.console = out()
-        self.live = Live(console=self.console, auto_refresh=False, transient=True)
-
-    @property
-    def has_board(self) -> bool:
-        return self.console.is_terminal
-
-    def line(self, word: str, text: str, style: str = "", at: datetime | None = None) -> None:
-        self.console.print(watch.text(Line(word, text, style), at or datetime.now(UTC)))
-
-    def plain(self, text: str | Text = "") -> None:
-        self.console.print(text)
 
 
 class Up:
@@ -136,7 +112,7 @@ class Up:
     def _greet(self) -> None:
         """Say of each service that it is ready, once."""
         took = dict(self.readiness.took) if self.readiness else {}
-        for name in took.keys() - self.greeted:
+        for name in [name for name in took if name not in self.greeted]:
             self.view.line("ready", timed(name, took[name]), "green")
         self.greeted |= took.keys()
 
@@ -207,33 +183,6 @@ def _servers(settings: Settings) -> str:
     return " and ".join(text for here, text in embedded if here) or "with the configured servers"
 
 
-def timed(what: str, seconds: float) -> str:
-    return f"{what:<{WIDTH}} {seconds:>5.1f} s"
-
-
-def welcome(settings: Settings, seconds: float) -> list[str]:
-    """What to do now that everything runs."""
-    gateway = addresses(settings).get("gateway", "")
-    return [
-        "",
-        f"Ready after {seconds:.1f} s.",
-        f"  gateway   {gateway}   API: {gateway}/docs",
-        f"  Kafka     {settings.kafka_bootstrap}",
-        "  next      `retrace status` and `retrace watch` in another terminal; Ctrl-C stops all",
-        "",
-    ]
-
-
-def farewell(view: View, pids: dict[str, int]) -> None:
-    """Say of each process that it has stopped, in the order in which that happens."""
-    for name, pid in reversed(pids.items()):
-        began = time.monotonic()
-        view.line("stopping", f"{name} …")
-        while psutil.pid_exists(pid):
-            time.sleep(0.05)
-        view.line("stopped", timed(name, time.monotonic() - began))
-
-
 def _is_notable(happening: Happening) -> bool:
     """Whether a line stays above the board, or the board says enough."""
     event = happening.event
@@ -244,27 +193,3 @@ def _is_notable(happening: Happening) -> bool:
 
 def _signal(exit_code: int) -> str:
     return f"signal {-exit_code}"
-
-
-def last_words(path: Path) -> str:
-    """The last line that a service logged, in words; empty where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(path.stat().st_size - TAIL_BYTES, 0))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return _words(last.removeprefix("retrace: "))[:300]
-
-
-def _words(line: str) -> str:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        return line
-    if not isinstance(values, dict) or "event" not in values:
-        return line
-    exception = str(values.get("exception", "")).strip().splitlines()
-    because = values.get("because") or (exception[-1] if exception else "")
-    return f"{values['event']}: {because}" if because else str(values["event"])

@@ -21,6 +21,7 @@ from confluent_kafka import (
     Message as KafkaMessage,
 )
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from schemas import topics
 from schemas.codec import Message, Raw
@@ -372,7 +373,7 @@ def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
     reader = consumer(settings, "retrace-tail")
     try:
         places = [TopicPartition(name, p) for name in names for p in range(counts[name])]
-        marks = [reader.get_watermark_offsets(place, timeout=10.0) for place in places]
+        marks = [_marks(reader, place) for place in places]
     except KafkaException as error:
         raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
     finally:
@@ -381,6 +382,17 @@ def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
         TopicPartition(place.topic, place.partition, high)
         for place, (_, high) in zip(places, marks, strict=True)
     ]
+
+
+def _marks(reader: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first and the next offset; a topic that was just made may have no leader yet."""
+    patiently = Retrying(
+        retry=retry_if_exception_type(KafkaException),
+        stop=stop_after_delay(10.0),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    return patiently(reader.get_watermark_offsets, place, timeout=5.0)
 
 
 def follow_from(

@@ -301,16 +301,17 @@ def _reason(error: BaseException) -> str:
 
 def run(settings: Settings) -> None:
     """Run the trainer until it is told to stop. Low priority: serving beside it comes first."""
-    health = Health("trainer")
+    health = Health("trainer", needs=("tensorflow", "kafka", "store"))
     health_edge.serve(health, settings.host, settings.trainer_port)
     patience = Patience(health, threading.Event())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: patience.stop.set())
     os.nice(10)
     try:
-        patience.call("kafka", kafka.is_away, kafka.declare, settings)
         from training.fit import Fitter
 
+        health.set("tensorflow", True)
+        patience.call("kafka", kafka.is_away, kafka.declare, settings)
         trainer = Trainer(settings, patience, Fitter(threads=settings.train_threads))
         patience.call("store", database.is_away, database.migrate, trainer.store.engine)
         probe.start(settings, patience, trainer.store.engine)

@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ops import cli, doctor, doctor_table, local, settings_table, status_table, up
+from ops import cli, doctor, doctor_table, local, settings_table, status_table
 from ops.cli import app
-from ops.doctor import Check
+from ops.findings import Check
+from ops.last_words import last_words
 from schemas.settings import Settings
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -259,5 +260,5 @@ def test_status_shows_what_is_away_and_a_system_that_has_done_nothing_yet() -> N
 def test_a_services_last_words_are_found_in_its_log(tmp_path: Path, log: str, words: str) -> None:
     path = tmp_path / "service.log"
     path.write_text(log)
-    assert up.last_words(path) == words
-    assert up.last_words(tmp_path / "none.log") == ""
+    assert last_words(path) == words
+    assert last_words(tmp_path / "none.log") == ""
