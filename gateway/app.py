@@ -20,8 +20,7 @@ from gateway.routes import Face, router
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
-from streams import probe
-from streams import store as database
+from streams import database, probe
 from streams.health import Health
 from streams.patience import Patience, Stopped
 

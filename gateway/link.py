@@ -24,8 +24,7 @@ from schemas import codec, topics
 from schemas.codec import Bad, Message
 from schemas.events import Prediction, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
-from streams import kafka
-from streams import store as database
+from streams import database, declare, kafka
 from streams.patience import Patience, Stopped
 
 P = ParamSpec("P")
@@ -134,14 +133,14 @@ class Link:
 
     def _declare(self) -> list[str]:
         """Create what is missing, the reply topic too; the names of what was."""
-        created = self.patience.call("kafka", kafka.is_away, kafka.declare, self.settings)
+        created = self.patience.call("kafka", kafka.is_away, declare.declare, self.settings)
         edge = kafka.admin(self.settings)
         if self._reply_name not in self.patience.call(
-            "kafka", kafka.is_away, kafka.partitions, edge
+            "kafka", kafka.is_away, declare.partitions, edge
         ):
             wanted = [(self._reply_name, self.reply)]
             replication = self.settings.kafka_replication
-            self.patience.call("kafka", kafka.is_away, kafka.create, edge, wanted, replication)
+            self.patience.call("kafka", kafka.is_away, declare.create, edge, wanted, replication)
             created.append(self._reply_name)
         return created
 

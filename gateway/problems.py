@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from streams import store as database
+from streams import database
 from streams.patience import first_line
 
 log = structlog.get_logger("retrace")

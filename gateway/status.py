@@ -10,13 +10,12 @@ from typing import Any
 
 import fsspec
 import httpx
-from confluent_kafka import Consumer, TopicPartition
 from sqlalchemy import Engine, text
 
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.settings import Settings
-from streams import count, counting, kafka
+from streams import count, counting, declare, tails
 from streams.patience import first_line
 from training.registry import Registry
 
@@ -28,7 +27,7 @@ GROUPS = {
     "retrace-inference": topics.PREDICTION_REQUEST,
 }
 _REQUESTS = text(
-    "SELECT state, count(*) FROM train_requests WHERE trigger = 'count' GROUP BY state"
+    "SELECT state, count(*) AS requests FROM train_requests WHERE trigger = 'count' GROUP BY state"
 )
 _LAST = text(
     """SELECT request_id, state, reason, version, completions, received_at, ended_at
@@ -47,7 +46,7 @@ def gather(settings: Settings, engine: Engine) -> dict[str, Any]:
         "serving": lambda: _serving(settings, engine),
         "model_files": lambda: _files(settings),
         "lag": lambda: _lag(settings),
-        "dead_letters": lambda: _dead_letters(settings),
+        "dead_letters": lambda: tails.size(settings, topics.DEAD_LETTERS),
         "services": lambda: _services(settings),
     }
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -69,8 +68,8 @@ def _counter(settings: Settings, engine: Engine) -> dict[str, Any]:
 
 def _windows(settings: Settings) -> dict[str, Any]:
     """The windowed global counter, as the Faust table's changelog has it."""
-    name = settings.topic_prefix + kafka.COUNTER_CHANGELOG
-    tail = kafka.last_messages(settings, name)
+    name = settings.topic_prefix + declare.COUNTER_CHANGELOG
+    tail = tails.last_messages(settings, name)
     counter = counting.load(tail[-1].value or b"" if tail else b"")
     windows, rule = counter.windows, count.rule(settings)
     return {
@@ -89,7 +88,7 @@ def _windows(settings: Settings) -> dict[str, Any]:
 
 def _requests(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
-        return dict(connection.execute(_REQUESTS).tuples().all())
+        return {row.state: row.requests for row in connection.execute(_REQUESTS)}
 
 
 def _last_training(engine: Engine) -> dict[str, Any] | None:
@@ -116,20 +115,7 @@ def _files(settings: Settings) -> dict[str, Any]:
 
 
 def _lag(settings: Settings) -> dict[str, int | None]:
-    return {group: kafka.lag(settings, group, topic) for group, topic in GROUPS.items()}
-
-
-def _dead_letters(settings: Settings) -> int:
-    name = settings.topic_prefix + topics.DEAD_LETTERS.name
-    reader: Consumer = kafka.consumer(settings, "retrace-tail")
-    try:
-        marks = [
-            reader.get_watermark_offsets(TopicPartition(name, p), timeout=5.0)
-            for p in range(topics.DEAD_LETTERS.partitions)
-        ]
-    finally:
-        reader.close()
-    return sum(high - low for low, high in marks)
+    return {group: tails.lag(settings, group, topic) for group, topic in GROUPS.items()}
 
 
 def addresses(settings: Settings) -> dict[str, str]:

@@ -25,9 +25,8 @@ from schemas.codec import Bad, Message, Raw
 from schemas.events import Prediction, PredictionRequest
 from schemas.history import History
 from schemas.settings import Settings
+from streams import database, declare, history, kafka, probe
 from streams import health as health_edge
-from streams import history, kafka, probe
-from streams import store as database
 from streams.health import Health
 from streams.patience import Patience, Stopped, first_line
 from training.sequences import MAX_STEPS
@@ -207,7 +206,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: patience.stop.set())
     try:
-        patience.call("kafka", kafka.is_away, kafka.declare, settings)
+        patience.call("kafka", kafka.is_away, declare.declare, settings)
         models = Models(settings, patience)
         inference = Inference(settings, patience, models)
         probe.start(settings, patience, inference.engine)

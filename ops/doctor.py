@@ -16,7 +16,7 @@ from ops.kafka_jars import POM, find_java, kafka_version
 from ops.machine import GIB
 from schemas.errors import RetraceError
 from schemas.settings import PREFIX, Settings, load
-from streams import store as database
+from streams import database
 from streams.patience import first_line
 from training import artifacts
 from training.registry import Registry

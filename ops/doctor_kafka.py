@@ -11,18 +11,18 @@ from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 from ops.findings import Finding
 from schemas import topics
 from schemas.settings import PREFIX, Settings
-from streams import kafka
+from streams import declare, kafka
 
 
 def reachable(settings: Settings) -> Finding:
     began = time.monotonic()
-    kafka.partitions(kafka.admin(settings), 5.0)
+    declare.partitions(kafka.admin(settings), 5.0)
     milliseconds = (time.monotonic() - began) * 1000
     return "ok", f"{settings.kafka_bootstrap} answers in {milliseconds:.0f} ms", ""
 
 
 def declared(settings: Settings) -> Finding:
-    present = kafka.partitions(kafka.admin(settings), 5.0)
+    present = declare.partitions(kafka.admin(settings), 5.0)
     wanted = {settings.topic_prefix + topic.name: topic.partitions for topic in topics.ALL}
     missing = [name for name in wanted if name not in present]
     wrong = [
@@ -42,7 +42,7 @@ def declared(settings: Settings) -> Finding:
 def permitted(settings: Settings) -> Finding:
     """What the brokers say this client may do; nothing is written to find out."""
     edge = kafka.admin(settings)
-    present = kafka.partitions(edge, 5.0)
+    present = declare.partitions(edge, 5.0)
     names = [n for t in topics.ALL if (n := settings.topic_prefix + t.name) in present]
     if not names:
         return "warn", "no topic to ask about yet", "Start a service, then ask again."

@@ -15,6 +15,7 @@ from ops.terminal import dots, grouped, plural
 from schemas import codec, events, topics
 from schemas.codec import Bad, Raw
 from schemas.settings import Settings
+from streams import tails
 
 TOPICS = (
     topics.COMPLETIONS, topics.TRAIN_REQUEST, topics.TRAINING_PROGRESS,
@@ -51,10 +52,9 @@ class Line:
 
 def follow(settings: Settings, stop: threading.Event) -> Iterator[Happening]:
     """Everything that happens from now on, until ``stop`` is set. Raises ``Unreachable``."""
-    from streams import kafka
 
     names = [settings.topic_prefix + topic.name for topic in TOPICS]
-    for raw in kafka.follow_from(settings, kafka.ends(settings, names), stop=stop):
+    for raw in tails.follow_from(settings, tails.ends(settings, names), stop=stop):
         yield decode(raw, settings.topic_prefix, datetime.now(UTC))
 
 

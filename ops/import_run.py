@@ -14,7 +14,7 @@ from ops import importer
 from ops.terminal import err, grouped, plural, progress
 from schemas.errors import RetraceError, UsageError
 from schemas.settings import Settings
-from streams import store as database
+from streams import database
 from streams.patience import Stopped
 
 SHOWN = 10

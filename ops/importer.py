@@ -26,8 +26,7 @@ from schemas import codec, events, topics
 from schemas.errors import Unreachable, UsageError
 from schemas.settings import Settings
 from schemas.tables import completions
-from streams import kafka
-from streams import store as database
+from streams import database, declare, kafka
 from streams.health import Health
 from streams.patience import Patience, Stopped
 
@@ -165,7 +164,7 @@ def publish(
         Patience(Health("import", ("kafka",)), stop),
         kafka.Publisher(settings, **{"linger.ms": 5}),
     )
-    patience.call("kafka", kafka.is_away, kafka.declare, settings)
+    patience.call("kafka", kafka.is_away, declare.declare, settings)
     published = 0
     for batch in _batches(tasks):
         if stop.is_set():

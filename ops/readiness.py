@@ -13,13 +13,13 @@ SLOW_SECONDS = 3.0
 
 
 class Readiness:
-    """``now`` says who is ready; ``took`` how many seconds each needed to become so."""
+    """``now`` says who is ready; ``took`` how many seconds after ``began`` each became so."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], began: float) -> None:
         self.addresses = addresses
         self.now = dict.fromkeys(addresses, False)
         self.took: dict[str, float] = {}
-        self._began = time.monotonic()
+        self._began = began
         self._stop = threading.Event()
         threading.Thread(target=self._ask, name="readiness", daemon=True).start()
 

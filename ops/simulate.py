@@ -18,7 +18,7 @@ from ops.learners import Attempt, Classroom
 from schemas import codec, events, topics
 from schemas.codec import Message
 from schemas.settings import Settings
-from streams import kafka
+from streams import declare, kafka
 from streams.health import Health
 from streams.patience import Patience, Stopped
 
@@ -76,7 +76,7 @@ class Simulation:
         patience = Patience(Health("simulate", ("kafka",)), self.stop)
         began = time.monotonic()
         try:
-            patience.call("kafka", kafka.is_away, kafka.declare, self.settings)
+            patience.call("kafka", kafka.is_away, declare.declare, self.settings)
             began = time.monotonic()
             for batch in self._batches(began):
                 patience.call("kafka", kafka.is_away, self.publisher.publish, batch.messages)

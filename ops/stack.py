@@ -38,8 +38,15 @@ class Stack:
     postgres: EmbeddedPostgres | None = None
     events: list[Event] = field(default_factory=list)
 
-    def start_servers(self) -> None:
-        """Start the embedded servers that no setting names, side by side, and await both."""
+    def start(self) -> None:
+        """Start everything at once: services wait for the servers by themselves."""
+        self._start_servers()
+        self.settings = self._found()
+        local.write(self.settings)
+        self._start_services()
+
+    def _start_servers(self) -> None:
+        """Start the embedded servers that no setting names."""
         if not self.settings.kafka_bootstrap:
             self.kafka = self._kafka()
         if not self.settings.database_url.get_secret_value():
@@ -48,11 +55,8 @@ class Stack:
             self.supervisor.start(self.postgres.process())
         if self.kafka is not None:
             self.supervisor.start(self.kafka.process())
-        self._await_servers()
-        self.settings = self._found()
-        local.write(self.settings)
 
-    def start_services(self) -> None:
+    def _start_services(self) -> None:
         """Start the four services, in the order of the flow."""
         environment = self._environment()
         for name in SERVICES:
@@ -73,7 +77,7 @@ class Stack:
     def _folder(self, name: str) -> Path:
         return self.settings.data_dir.resolve() / name
 
-    def _await_servers(self) -> None:
+    def await_servers(self) -> None:
         deadline = time.monotonic() + SERVER_SECONDS
         for name, server in (("PostgreSQL", self.postgres), ("Kafka", self.kafka)):
             while server is not None and not server.ready():
@@ -105,16 +109,19 @@ class Stack:
 
 @contextmanager
 def running(settings: Settings, say: Say) -> Iterator[Stack]:
-    """A stack with its servers up; leaving stops everything in reverse order."""
+    """A stack with its servers up, its services starting; leaving stops all in reverse order."""
     require_ports(settings)
     folder = settings.data_dir.resolve()
     make_folder(folder)
     with _alone(folder):
-        with Supervisor() as supervisor:
-            stack = Stack(settings, supervisor, say)
-            stack.start_servers()
-            yield stack
-        (folder / local.FILE).unlink(missing_ok=True)
+        try:
+            with Supervisor() as supervisor:
+                stack = Stack(settings, supervisor, say)
+                stack.start()
+                stack.await_servers()
+                yield stack
+        finally:
+            (folder / local.FILE).unlink(missing_ok=True)
 
 
 @contextmanager

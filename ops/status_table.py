@@ -21,10 +21,10 @@ MIB = 1_048_576
 def gather(settings: Settings) -> dict[str, Any]:
     """The status object; without a database each of its parts says so."""
     from gateway import status
-    from streams import store
+    from streams import database
 
     try:
-        engine = store.connect(settings.database_url.get_secret_value(), "cli")
+        engine = database.connect(settings.database_url.get_secret_value(), "cli")
     except ConfigurationError as error:
         engine = refusing(error)
     try:

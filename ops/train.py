@@ -13,8 +13,7 @@ from ops.terminal import err
 from schemas import codec, events, topics
 from schemas.events import TrainingProgress
 from schemas.settings import Settings
-from streams import kafka
-from streams import store as database
+from streams import database, kafka, tails
 from streams.store import Store
 from training.requests import ENDED
 
@@ -40,10 +39,10 @@ def publish_and_wait(
 ) -> TrainingProgress:
     """Publish a request and follow its progress; the outcome."""
     name = settings.topic_prefix + topics.TRAINING_PROGRESS.name
-    places = kafka.ends(settings, [name])
+    places = tails.ends(settings, [name])
     publish(settings, wanted)
     limit = topics.TRAINING_PROGRESS.max_bytes
-    for raw in kafka.follow_from(settings, places, stop=threading.Event()):
+    for raw in tails.follow_from(settings, places, stop=threading.Event()):
         event = codec.decode(TrainingProgress, limit, raw, datetime.now(UTC))
         if isinstance(event, TrainingProgress) and event.request_id == wanted.request_id:
             seen(event)

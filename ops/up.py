@@ -26,8 +26,7 @@ from ops.terminal import plural
 from ops.up_view import View, farewell, timed, welcome
 from schemas.events import Completions, Prediction, TrainingProgress, TrainRequest
 from schemas.settings import Settings
-from streams import kafka
-from streams import store as database
+from streams import database, declare
 from streams.patience import first_line
 from streams.store import Store
 from training.registry import Registry
@@ -51,12 +50,11 @@ class Up:
         self.is_ready = False
 
     def run(self, began: float, *, demo: bool) -> None:
-        """Start the services and report until asked to stop."""
-        kafka.declare(self.settings)
+        """Report until asked to stop."""
+        declare.declare(self.settings)
         threading.Thread(target=self._follow, name="feed", daemon=True).start()
         self.interruption.patient = True
-        self.stack.start_services()
-        self.readiness = Readiness(addresses(self.settings))
+        self.readiness = Readiness(addresses(self.settings), began)
         if self.view.has_board:
             self.view.live.start()
         try:
@@ -157,13 +155,12 @@ def run(settings: Settings, *, demo: bool) -> None:
     began = time.monotonic()
     view, interruption = View(), Interruption()
     view.plain(f"Retrace {version('retrace')}, data in {settings.data_dir.resolve()}")
-    view.line("starting", _servers(settings))
+    view.line("starting", f"{_servers(settings)}; {', '.join(stack.SERVICES)}")
     say = lambda text: view.line("starting", text)  # noqa: E731
     with stack.running(settings, say) as running:
         seconds = time.monotonic() - began
         if running.kafka or running.postgres:
             view.line("ready", timed(_servers(settings), seconds), "green")
-        view.line("starting", ", ".join(stack.SERVICES))
         Up(running, view, interruption).run(began, demo=demo)
         view.plain()
         goodbye = threading.Thread(target=farewell, args=(view, running.supervisor.pids))

@@ -21,9 +21,8 @@ from mode import Service
 from schemas import topics
 from schemas.codec import Raw
 from schemas.settings import Settings
+from streams import database, declare, kafka, probe
 from streams import health as health_edge
-from streams import kafka, probe
-from streams import store as database
 from streams.count import Count
 from streams.health import Health
 from streams.patience import Patience, Stopped
@@ -176,7 +175,7 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, store: Store, patience: Patience) -> None:
-    patience.call("kafka", kafka.is_away, kafka.declare, settings)
+    patience.call("kafka", kafka.is_away, declare.declare, settings)
     patience.call("store", database.is_away, store.prepare, settings.train_every)
 
 

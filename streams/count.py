@@ -14,8 +14,7 @@ import structlog
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
-from streams import counting, kafka, metrics
-from streams import store as database
+from streams import counting, database, kafka, metrics
 from streams.counting import Cadence, Counter
 from streams.patience import Patience
 from streams.store import Store

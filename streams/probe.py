@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Engine, text
 
 from schemas.settings import Settings
-from streams import kafka
+from streams import declare, kafka
 from streams.patience import Patience, first_line
 
 log = structlog.get_logger("retrace")
@@ -22,29 +22,32 @@ def start(settings: Settings, patience: Patience, engine: Engine) -> None:
     """Probe in a thread of its own until the service stops."""
     edge = kafka.admin(settings)
     checks: Mapping[str, Check] = {
-        "kafka": lambda: kafka.partitions(edge, 2.0),
+        "kafka": lambda: declare.partitions(edge, 2.0),
         "store": lambda: _ask(engine),
     }
     threading.Thread(target=_probe, args=(patience, checks), name="probe", daemon=True).start()
 
 
 def _probe(patience: Patience, checks: Mapping[str, Check]) -> None:
+    failures = dict.fromkeys(checks, 0)
     while True:
         for name, check in checks.items():
-            _look(patience, name, check)
+            failures[name] = _look(patience, name, check, failures[name])
         if patience.stop.wait(PROBE_SECONDS):
             return
 
 
-def _look(patience: Patience, name: str, check: Check) -> None:
+def _look(patience: Patience, name: str, check: Check, failures: int) -> int:
+    """Look once; one slow answer on a busy machine is no outage, two are."""
     try:
         check()
     except Exception as error:
-        if patience.health.set(name, False, first_line(error)):
+        if failures and patience.health.set(name, False, first_line(error)):
             log.warning("away", dependency=name, because=first_line(error))
-        return
+        return failures + 1
     if patience.health.set(name, True):
         log.info("reached", dependency=name)
+    return 0
 
 
 def _ask(engine: Engine) -> None:

@@ -20,8 +20,7 @@ from sqlalchemy.exc import ProgrammingError
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
-from streams import kafka, metrics
-from streams import store as database
+from streams import database, declare, kafka, metrics
 from streams.numbering import Place, Publication
 from streams.patience import Patience, Stopped
 from streams.store import Outcome, Stands, Store, StoreWentBack
@@ -210,7 +209,7 @@ class Recorder:
         self.patience.health.note(partitions=[])
 
     def _topic_id(self) -> str:
-        return self.patience.call("kafka", kafka.is_away, kafka.topic_id, self.admin, self.topic)
+        return self.patience.call("kafka", kafka.is_away, declare.topic_id, self.admin, self.topic)
 
     def _commit(self, consumer: Consumer) -> None:
         now = time.monotonic()

@@ -8,34 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
-    ArgumentError,
     DataError,
-    DBAPIError,
     IntegrityError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-    ProgrammingError,
 )
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from schemas import tables
-from schemas.errors import ConfigurationError, RetraceError
+from schemas.errors import RetraceError
 from schemas.events import NumberedCompletion
+from streams import database
 from streams.counting import Cadence
 from streams.numbering import Numbered, Place, Publication, Recorded, assign, claim
-
-MIGRATION_LOCK = 7_203_114
-UNDEFINED_TABLE = "42P01"
 
 
 class StoreWentBack(RetraceError):
@@ -65,67 +51,6 @@ class Outcome:
     advanced: bool = True
 
 
-def connect(url: str, application: str, *, pool: int = 5) -> Engine:
-    """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else."""
-    if not url:
-        raise ConfigurationError(
-            "RETRACE_DATABASE_URL is not set and no local stack runs. "
-            "Set it, or start one with `retrace up`."
-        )
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError("RETRACE_DATABASE_URL is not a database URL") from None
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigurationError("RETRACE_DATABASE_URL must begin with postgresql://")
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg2"),
-        pool_pre_ping=True,
-        pool_size=pool,
-        max_overflow=pool,
-        pool_timeout=5,
-        connect_args={
-            "application_name": f"retrace-{application}",
-            "connect_timeout": 3,
-            "tcp_user_timeout": 10_000,
-            "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
-            " -c timezone=UTC",
-        },
-    )
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether waiting may help: the database is unreachable, restarting or overloaded."""
-    if isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeout):
-        return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
-
-
-def is_emptied(error: BaseException) -> bool:
-    """Whether the tables are gone: the database was made anew under a running service."""
-    return (
-        isinstance(error, ProgrammingError)
-        and getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE
-    )
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the tables to this version; whoever comes second waits and finds it done."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
-        connection.commit()
-        try:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
-            connection.commit()
-
-
 class Store:
     """Recording and its bookkeeping. Reads of history are in ``streams.history``."""
 
@@ -134,7 +59,7 @@ class Store:
 
     def prepare(self, every: int) -> None:
         """Tables, the counter's row and the cadence: all that an empty database needs."""
-        migrate(self.engine)
+        database.migrate(self.engine)
         self.set_cadence(every)
 
     def record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
@@ -312,10 +237,3 @@ def _joined(left: Outcome, right: Outcome) -> Outcome:
     )
     generation = max(left.generation, right.generation)
     return Outcome(generation, numbered, left.refused + right.refused, advanced=False)
-
-
-def head() -> str | None:
-    """The newest migration's revision."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return ScriptDirectory.from_config(config).get_current_head()

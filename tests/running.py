@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from pydantic import SecretStr
 
 from ops.machine import free_port
 from schemas import topics
 from schemas.codec import Raw
 from schemas.settings import Settings
-from streams import kafka, store
+from streams import database, declare, kafka, tails
 from streams.health import Health
 from streams.patience import Patience
 from streams.record import Recorder
@@ -72,25 +72,18 @@ def publish(settings: Settings, *values: dict[str, Any] | bytes | None, key: str
 def read_all(settings: Settings, topic: topics.Topic) -> list[Raw]:
     """Every message of a topic, partition by partition; none where it does not exist yet."""
     name = _name(settings, topic)
-    if name not in kafka.partitions(kafka.admin(settings)):
+    if name not in declare.partitions(kafka.admin(settings)):
         return []
     reader = kafka.consumer(settings, "tests", **{"enable.partition.eof": True})
     found: list[Raw] = []
     try:
-        for partition in range(topic.partitions):
-            place = TopicPartition(name, partition)
-            low, high = _marks(reader, place)
-            reader.assign([TopicPartition(name, partition, low)])
-            found += kafka._read_to_end(reader, high, float("inf")) if high > low else []
+        for place in tails.places(settings, [name]):
+            low, high = tails.bounds(reader, place)
+            reader.assign([TopicPartition(name, place.partition, low)])
+            found += tails.read_to_end(reader, high, float("inf")) if high > low else []
     finally:
         reader.close()
     return found
-
-
-def _marks(reader: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """A partition's bounds, once it has a leader."""
-    patience = Patience(Health("tests"), threading.Event())
-    return patience.call("kafka", kafka.is_away, reader.get_watermark_offsets, place, timeout=10)
 
 
 def values_of(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
@@ -100,7 +93,7 @@ def values_of(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
 
 def opened(settings: Settings) -> Store:
     """The store of a test."""
-    return Store(store.connect(settings.database_url.get_secret_value(), "tests"))
+    return Store(database.connect(settings.database_url.get_secret_value(), "tests"))
 
 
 @contextmanager
@@ -108,7 +101,7 @@ def recording(settings: Settings) -> Iterator[Store]:
     """The record loop in a thread, on declared topics and a migrated store."""
     held = opened(settings)
     patience = Patience(Health("tests"), threading.Event())
-    patience.call("kafka", kafka.is_away, kafka.declare, settings)
+    patience.call("kafka", kafka.is_away, declare.declare, settings)
     held.prepare(settings.train_every)
     recorder = Recorder(settings, held, patience)
     thread = threading.Thread(target=recorder.run)

@@ -7,7 +7,7 @@ a second trainer can neither reuse a number nor train twice what has ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,19 +45,14 @@ class Registry:
         self.engine, self.root_url = engine, root_url
         self.highest_seen = 0
 
-    def note(self, request: TrainRequest) -> Ended | None:
-        """Remember a request; its outcome where it has one already."""
-        row = upsert(train_requests).values(
-            request_id=request.request_id,
-            trigger=request.trigger,
-            completions=request.completions,
-            data=request.data.model_dump(mode="json", by_alias=True),
-            requested_at=request.requested_at,
-            state="waiting",
-        )
+    def note(self, requests: Sequence[TrainRequest]) -> dict[str, Ended]:
+        """Remember requests; the outcomes of those that have one already, by id."""
+        if not requests:
+            return {}
         with self.engine.begin() as connection:
-            connection.execute(row.on_conflict_do_nothing())
-            return _ended(connection, request.request_id)
+            rows = upsert(train_requests).on_conflict_do_nothing()
+            connection.execute(rows, [_row(request) for request in requests])
+            return _outcomes(connection, [request.request_id for request in requests])
 
     def most_published(self) -> int:
         """The most completions that a count request was published for; 0 for none."""
@@ -78,6 +73,20 @@ class Registry:
             _set_state(connection, request_id, state, reason, None)
             ended = _ended(connection, request_id)
         return ended or Ended(state, reason, None)
+
+    def supersede(self, requests: Sequence[TrainRequest], by: str) -> dict[str, Ended]:
+        """End count requests in favour of another; every one's outcome, the first stands."""
+        ids = [request.request_id for request in requests]
+        table = train_requests.c
+        change = update(train_requests).where(
+            table.request_id == func.any(ids), table.state.not_in(ENDED)
+        )
+        reason = f"{by} asks for more completions"
+        with self.engine.begin() as connection:
+            connection.execute(
+                change.values(state="superseded", reason=reason, ended_at=func.now())
+            )
+            return _outcomes(connection, ids)
 
     def publish(
         self,
@@ -202,6 +211,34 @@ def _ended(connection: Connection, request_id: str) -> Ended | None:
         select(models.c.version).where(models.c.request_id == request_id)
     ).scalar()
     return None if version is None else Ended("published", None, version)
+
+
+def _outcomes(connection: Connection, request_ids: Sequence[str]) -> dict[str, Ended]:
+    """The outcomes of those requests that have one."""
+    table = train_requests.c
+    rows = connection.execute(
+        select(table.request_id, table.state, table.reason, table.version).where(
+            table.request_id == func.any(list(request_ids)), table.state.in_(ENDED)
+        )
+    )
+    found = {row.request_id: Ended(row.state, row.reason, row.version) for row in rows}
+    published = connection.execute(
+        select(models.c.request_id, models.c.version).where(
+            models.c.request_id == func.any(list(request_ids))
+        )
+    )
+    return found | {row.request_id: Ended("published", None, row.version) for row in published}
+
+
+def _row(request: TrainRequest) -> dict[str, Any]:
+    return {
+        "request_id": request.request_id,
+        "trigger": request.trigger,
+        "completions": request.completions,
+        "data": request.data.model_dump(mode="json", by_alias=True),
+        "requested_at": request.requested_at,
+        "state": "waiting",
+    }
 
 
 def _set_state(

@@ -17,10 +17,11 @@ ENDED = ("published", "superseded", "rejected", "failed")
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with the waiting requests, in this order."""
+    """What to do with the waiting requests, in this order; ``by`` supersedes."""
 
     again: tuple[TrainRequest, ...]
-    superseded: tuple[tuple[TrainRequest, str], ...]
+    superseded: tuple[TrainRequest, ...]
+    by: str
     train: tuple[TrainRequest, ...]
 
 
@@ -36,6 +37,6 @@ def plan(waiting: Iterable[TrainRequest], ended: Collection[str], published: int
     counts = [r for r in fresh if r.trigger == "count"]
     newest = max(counts, key=lambda r: r.completions, default=None)
     most = max(published, newest.completions if newest else 0)
-    superseded = tuple((r, f"count-{most}") for r in counts if r.completions < most)
-    gone = {r.request_id for r, _ in superseded}
-    return Plan(again, superseded, tuple(r for r in fresh if r.request_id not in gone))
+    superseded = tuple(r for r in counts if r.completions < most)
+    train = tuple(r for r in fresh if r not in superseded)
+    return Plan(again, superseded, f"count-{most}", train)

@@ -16,7 +16,7 @@ from ops.machine import free_port
 from ops.supervisor import Supervisor
 from schemas import events, topics
 from schemas.settings import Settings
-from streams import counting, kafka
+from streams import counting, declare, tails
 from streams.counting import Counter
 from streams.windows import Rule
 from tests.running import (
@@ -57,7 +57,7 @@ def versions(settings: Settings) -> list[int]:
 
 def state(settings: Settings) -> Counter:
     """The windowed counter, from the Faust table's changelog."""
-    tail = kafka.last_messages(settings, settings.topic_prefix + kafka.COUNTER_CHANGELOG)
+    tail = tails.last_messages(settings, settings.topic_prefix + declare.COUNTER_CHANGELOG)
     return counting.load(tail[-1].value or b"") if tail else Counter()
 
 

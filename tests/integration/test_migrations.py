@@ -8,24 +8,24 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from schemas.tables import metadata
-from streams import store
+from streams import database, store
 
 
 def test_migrated_tables_are_the_tables_of_the_code(database_url: str) -> None:
-    engine = store.connect(database_url, "tests")
-    store.migrate(engine)
+    engine = database.connect(database_url, "tests")
+    database.migrate(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 
 def test_two_services_may_migrate_at_once(database_url: str) -> None:
-    engines = [store.connect(database_url, f"tests-{i}") for i in range(3)]
+    engines = [database.connect(database_url, f"tests-{i}") for i in range(3)]
     errors: list[Exception] = []
 
     def migrate(at: int) -> None:
         try:
-            store.migrate(engines[at])
+            database.migrate(engines[at])
         except Exception as error:
             errors.append(error)
 

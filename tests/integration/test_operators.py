@@ -19,8 +19,8 @@ from ops.simulate import Plan, Simulation
 from schemas import codec, events, topics
 from schemas.errors import ArtifactError, Unreachable
 from schemas.settings import Settings
+from streams import database, declare, tails
 from streams import kafka as edge
-from streams import store as database
 from streams.numbering import Place, Publication
 from streams.store import Store
 from tests.servers import wait_until
@@ -52,11 +52,11 @@ def store(settings: Settings) -> Store:
 def published(settings: Settings, topic: topics.Topic) -> list[codec.Raw]:
     """Everything on a topic, in order within each partition."""
     name = settings.topic_prefix + topic.name
-    wanted = sum(place.offset for place in edge.ends(settings, [name]))
+    wanted = sum(place.offset for place in tails.ends(settings, [name]))
     places = [TopicPartition(name, p, 0) for p in range(topic.partitions)]
     stop, found = threading.Event(), list[codec.Raw]()
     if wanted:
-        for raw in edge.follow_from(settings, places, stop=stop):
+        for raw in tails.follow_from(settings, places, stop=stop):
             found.append(raw)
             if len(found) == wanted:
                 stop.set()
@@ -157,7 +157,7 @@ def record(store: Store, *tasks: events.TaskCompleted) -> None:
 
 
 def test_a_manual_request_asks_for_all_that_is_recorded(settings: Settings, store: Store) -> None:
-    edge.declare(settings)
+    declare.declare(settings)
     record(store, *tasks(3))
     wanted = train.request(settings, datetime.now(UTC))
     train.publish(settings, wanted)
@@ -186,7 +186,7 @@ def tasks(count: int) -> list[events.TaskCompleted]:
 def test_waiting_for_a_training_ends_with_its_outcome(
     settings: Settings, store: Store, outcome: str
 ) -> None:
-    edge.declare(settings)
+    declare.declare(settings)
     wanted = train.request(settings, datetime.now(UTC))
     trainer = threading.Thread(target=play_trainer, args=(settings, outcome))
     trainer.start()
@@ -201,7 +201,7 @@ def play_trainer(settings: Settings, outcome: str) -> None:
     """Answer the first request, and something for another one before it."""
     name = settings.topic_prefix + topics.TRAIN_REQUEST.name
     stop = threading.Event()
-    for raw in edge.follow_from(settings, [TopicPartition(name, 0, 0)], stop=stop):
+    for raw in tails.follow_from(settings, [TopicPartition(name, 0, 0)], stop=stop):
         request = codec.decode(events.TrainRequest, 10_000, raw, datetime.now(UTC))
         assert isinstance(request, events.TrainRequest)
         epoch = {"model": "time", "epoch": 1, "epochs": 20, "loss": 0.5, "val_loss": 0.6}
@@ -224,16 +224,16 @@ def progress(request_id: str, state: str, facts: dict[str, object]) -> events.Tr
 
 
 def test_the_feed_misses_nothing_that_is_published_after_it_began(settings: Settings) -> None:
-    edge.declare(settings)
+    declare.declare(settings)
     names = [prefix(settings) + topic.name for topic in feed.TOPICS]
-    places = edge.ends(settings, names)
+    places = tails.ends(settings, names)
     event = events.TrainRequest(
         request_id="count-5", trigger="count", completions=5, requested_at=datetime.now(UTC)
     )
     message = codec.encode(topics.TRAIN_REQUEST, event, "t", prefix=prefix(settings))
     edge.Publisher(settings).publish([message])
     stop, seen = threading.Event(), list[feed.Happening]()
-    for raw in edge.follow_from(settings, places, stop=stop):
+    for raw in tails.follow_from(settings, places, stop=stop):
         seen.append(feed.decode(raw, prefix(settings), datetime.now(UTC)))
         stop.set()
     assert [one.event for one in seen] == [event]
@@ -244,9 +244,8 @@ def test_following_topics_that_do_not_exist_says_so(settings: Settings) -> None:
         next(iter(feed.follow(settings, threading.Event())))
 
 
-@pytest.mark.filterwarnings("ignore:The Result.tuples:DeprecationWarning")
 def test_status_reads_live_servers_without_any_service(settings: Settings, store: Store) -> None:
-    edge.declare(settings)
+    declare.declare(settings)
     record(store, *tasks(7))
     found: dict[str, Any] = {}
 
@@ -274,7 +273,7 @@ def test_doctor_warns_before_the_first_start(settings: Settings) -> None:
 
 
 def test_doctor_is_content_with_prepared_servers(settings: Settings, store: Store) -> None:
-    edge.declare(settings)
+    declare.declare(settings)
     found = findings(settings)
     for name in ("kafka", "topics", "permissions", "database", "counter", "serving model"):
         assert found[name].state == "ok", found[name]
@@ -284,7 +283,7 @@ def test_doctor_finds_completions_that_nobody_counted(
     settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "AGREE_SECONDS", 0.5)
-    edge.declare(settings)
+    declare.declare(settings)
     record(store, *tasks(3))
     counter = findings(settings)["counter"]
     assert counter.state == "fail"
@@ -295,7 +294,7 @@ def test_doctor_finds_a_topic_with_other_partitions(settings: Settings) -> None:
     name = prefix(settings) + topics.TASK_COMPLETED.name
     admin = edge.admin(settings)
     admin.create_topics([NewTopic(name, 2, 1)])[name].result(30)
-    wait_until(lambda: edge.partitions(admin).get(name) == 2)
+    wait_until(lambda: declare.partitions(admin).get(name) == 2)
     found = findings(settings)["topics"]
     assert found.state == "fail"
     assert "has 2 partitions, 6 are declared" in found.detail

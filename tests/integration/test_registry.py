@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 
 from schemas.errors import ArtifactError
 from schemas.events import ModelMetrics, ModelUpdated, TrainRequest
-from streams import store
+from streams import database
 from training import artifacts
-from training.registry import Registry
+from training.registry import Ended, Registry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 METADATA = {"users": 3, "topics": 2, "difficulties": 1, "completions": 10}
@@ -21,8 +21,8 @@ METRICS = ModelMetrics(rows=2, log_loss=0.5)
 
 @pytest.fixture
 def engine(database_url: str):  # type: ignore[no-untyped-def]
-    made = store.connect(database_url, "tests")
-    store.migrate(made)
+    made = database.connect(database_url, "tests")
+    database.migrate(made)
     yield made
     made.dispose()
 
@@ -38,21 +38,36 @@ def request(number: int) -> TrainRequest:
     )
 
 
+def note(registry: Registry, wanted: TrainRequest) -> Ended | None:
+    return registry.note([wanted]).get(wanted.request_id)
+
+
 def published(registry: Registry, number: int) -> ModelUpdated:
-    registry.note(request(number))
+    note(registry, request(number))
     updated = registry.publish(request(number), {"weights": b"w"}, METADATA, METRICS)
     assert updated is not None
     return updated
 
 
 def test_the_first_outcome_stands(registry: Registry) -> None:
-    assert registry.note(request(5)) is None
+    assert note(registry, request(5)) is None
     assert registry.end("count-5", "rejected", "too few").state == "rejected"
     assert registry.end("count-5", "failed", "later").reason == "too few"
-    again = registry.note(request(5))
+    again = note(registry, request(5))
     assert again is not None
     assert (again.state, again.reason) == ("rejected", "too few")
     assert registry.publish(request(5), {}, METADATA, METRICS) is None
+
+
+def test_many_are_superseded_at_once_and_ended_ones_keep_their_outcome(registry: Registry) -> None:
+    many = [request(number) for number in range(5, 505, 5)]
+    assert registry.note(many) == {}
+    registry.end("count-10", "rejected", "too few")
+    outcomes = registry.supersede(many, "count-505")
+    assert len(outcomes) == 100
+    assert outcomes["count-10"].state == "rejected"
+    assert outcomes["count-15"].reason == "count-505 asks for more completions"
+    assert registry.note(many) == outcomes
 
 
 def test_versions_and_revisions_ascend_and_the_newest_serves(registry: Registry) -> None:
@@ -68,9 +83,9 @@ def test_versions_and_revisions_ascend_and_the_newest_serves(registry: Registry)
 def test_what_was_published_is_never_published_twice(registry: Registry) -> None:
     published(registry, 10)
     assert registry.publish(request(10), {"weights": b"w"}, METADATA, METRICS) is None
-    note = registry.note(request(10))
-    assert note is not None
-    assert (note.state, note.version) == ("published", 1)
+    again = note(registry, request(10))
+    assert again is not None
+    assert (again.state, again.version) == ("published", 1)
 
 
 def test_a_model_store_that_refuses_leaves_the_registry_as_it_was(
@@ -78,11 +93,11 @@ def test_a_model_store_that_refuses_leaves_the_registry_as_it_was(
 ) -> None:
     first = published(registry, 10)
     blocked = Registry(registry.engine, str(tmp_path / "models" / "v000001" / "weights"))
-    blocked.note(request(15))
+    note(blocked, request(15))
     with pytest.raises(ArtifactError):
         blocked.publish(request(15), {"weights": b"w"}, METADATA, METRICS)
     assert registry.serving() == first
-    assert registry.note(request(15)) is None
+    assert note(registry, request(15)) is None
 
 
 def test_old_versions_go_but_never_what_may_be_needed(registry: Registry) -> None:
@@ -114,7 +129,7 @@ def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
     serving = fresh.reconcile(seen)
     assert serving is not None
     assert (serving.version, serving.revision, serving.sha256) == (2, 3, seen.sha256)
-    again = fresh.note(request(15))
+    again = note(fresh, request(15))
     assert again is not None
     assert again.state == "published"
     assert published(fresh, 20).version == 3

@@ -18,8 +18,7 @@ from schemas import codec, topics
 from schemas.codec import Raw
 from schemas.events import ModelMetrics, ModelUpdated, PredictionRequest
 from schemas.settings import Settings
-from streams import kafka
-from streams import store as database
+from streams import database, declare, kafka, tails
 from streams.health import Health
 from streams.patience import Patience
 from tests.running import settings_of, values_of
@@ -38,7 +37,7 @@ def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def patience(settings: Settings) -> Iterator[Patience]:
     made = Patience(Health("tests"), threading.Event())
-    made.call("kafka", kafka.is_away, kafka.declare, settings)
+    made.call("kafka", kafka.is_away, declare.declare, settings)
     yield made
     made.stop.set()
 
@@ -182,10 +181,10 @@ def _damaged(
 def test_replies_carry_the_correlation_id(inference: Inference, settings: Settings) -> None:
     reply = topics.reply("tests")
     edge = kafka.admin(settings)
-    kafka.create(edge, [(settings.topic_prefix + reply.name, reply)], 1)
+    declare.create(edge, [(settings.topic_prefix + reply.name, reply)], 1)
     inference.answer([asked("r1", (("reply-topic", b"reply.tests"), ("correlation-id", b"c-1")))])
     wait_until(lambda: len(values_of(settings, reply)) == 1)
-    answer = kafka.last_messages(settings, settings.topic_prefix + reply.name)[0]
+    answer = tails.last_messages(settings, settings.topic_prefix + reply.name)[0]
     assert dict(answer.headers)["correlation-id"] == b"c-1"
     assert json.loads(answer.value or b"")["request_id"] == "r1"
 

@@ -1,0 +1,96 @@
+"""PostgreSQL: how it is reached, how its absence looks, and its tables brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from schemas.errors import ConfigurationError
+
+MIGRATION_LOCK = 7_203_114
+UNDEFINED_TABLE = "42P01"
+
+
+def connect(url: str, application: str, *, pool: int = 5) -> Engine:
+    """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else."""
+    if not url:
+        raise ConfigurationError(
+            "RETRACE_DATABASE_URL is not set and no local stack runs. "
+            "Set it, or start one with `retrace up`."
+        )
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("RETRACE_DATABASE_URL is not a database URL") from None
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise ConfigurationError("RETRACE_DATABASE_URL must begin with postgresql://")
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"),
+        pool_pre_ping=True,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_timeout=5,
+        connect_args={
+            "application_name": f"retrace-{application}",
+            "connect_timeout": 3,
+            "tcp_user_timeout": 10_000,
+            "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+            " -c timezone=UTC",
+        },
+    )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether waiting may help: the database is unreachable, restarting or overloaded."""
+    if isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeout):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_emptied(error: BaseException) -> bool:
+    """Whether the tables are gone: the database was made anew under a running service."""
+    return (
+        isinstance(error, ProgrammingError)
+        and getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE
+    )
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this version; whoever comes second waits and finds it done."""
+    config = _config()
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.commit()
+        try:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()
+
+
+def head() -> str | None:
+    """The newest migration's revision."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,75 @@
+"""Topics on the broker: declared at start, their partition counts fixed once created."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from schemas import topics
+from schemas.errors import TopicMismatch, Unreachable
+from schemas.settings import Settings
+from streams.kafka import admin
+
+COUNTER_CHANGELOG = "retrace-count-state-changelog"
+_CHANGELOG = topics.Topic(COUNTER_CHANGELOG, None, None, 1, None, "streams", compacted=True)
+
+
+def declare(settings: Settings, timeout: float = 10.0) -> list[str]:
+    """Create the topics that are missing, and return their names.
+
+    Raises ``Unreachable`` while no broker answers, ``TopicMismatch`` where one exists with
+    another partition count: a key's partition would change, and with it a learner's order.
+    """
+    edge = admin(settings)
+    present = partitions(edge, timeout)
+    wrong = [
+        f"{name} has {present[name]} partitions, {topic.partitions} are declared"
+        for name, topic in _named(settings)
+        if present.get(name, topic.partitions) != topic.partitions
+    ]
+    if wrong:
+        raise TopicMismatch(
+            "; ".join(wrong) + ". Partition counts are fixed once created: "
+            "use another RETRACE_TOPIC_PREFIX, or delete the topic."
+        )
+    missing = [(name, topic) for name, topic in _named(settings) if name not in present]
+    create(edge, missing, settings.kafka_replication)
+    return [name for name, _ in missing]
+
+
+def create(edge: AdminClient, wanted: Sequence[tuple[str, topics.Topic]], replication: int) -> None:
+    """Create topics; one that another process created meanwhile is fine."""
+    if not wanted:
+        return
+    new = [
+        NewTopic(name, topic.partitions, replication, config=topic.config())
+        for name, topic in wanted
+    ]
+    for future in edge.create_topics(new, request_timeout=15).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def partitions(edge: AdminClient, timeout: float = 10.0) -> dict[str, int]:
+    """Every topic's number of partitions. Raises ``Unreachable`` while no broker answers."""
+    try:
+        found = edge.list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
+    return {name: len(topic.partitions) for name, topic in found.items()}
+
+
+def topic_id(edge: AdminClient, name: str) -> str:
+    """The id that tells one incarnation of a topic from the next."""
+    described = edge.describe_topics(TopicCollection([name]), request_timeout=10)
+    return str(described[name].result().topic_id)
+
+
+def _named(settings: Settings) -> list[tuple[str, topics.Topic]]:
+    every = (*topics.ALL, _CHANGELOG)
+    return [(settings.topic_prefix + topic.name, topic) for topic in every]

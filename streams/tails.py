@@ -1,0 +1,131 @@
+"""Topics read without a group: newest messages, what comes from now on, how far groups lag."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from schemas import topics
+from schemas.codec import Raw
+from schemas.errors import Unreachable
+from schemas.settings import Settings
+from streams.declare import partitions
+from streams.kafka import admin, consumer, drain, raw
+
+
+def last_messages(settings: Settings, name: str, most: int = 1, timeout: float = 5.0) -> list[Raw]:
+    """The newest messages of a one-partition topic, oldest first; none where it is empty."""
+    (place,) = places(settings, [name])
+    with _reader(settings, eof=True) as reader:
+        low, high = bounds(reader, place)
+        if high <= low:
+            return []
+        reader.assign([TopicPartition(name, 0, max(low, high - most))])
+        return read_to_end(reader, high, time.monotonic() + timeout)
+
+
+def read_to_end(reader: Consumer, high: int, deadline: float) -> list[Raw]:
+    """What an assigned reader finds below ``high``."""
+    found: list[Raw] = []
+    while time.monotonic() < deadline:
+        message = reader.poll(0.2)
+        if message is None:
+            continue
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            return found
+        if error is None:
+            found.append(raw(message))
+            if found[-1].offset >= high - 1:
+                return found
+    raise Unreachable("Kafka did not answer in time")
+
+
+def lag(settings: Settings, group: str, topic: topics.Topic, timeout: float = 5.0) -> int | None:
+    """Messages that a group has not committed yet; None where it never committed any."""
+    wanted = places(settings, [settings.topic_prefix + topic.name])
+    with _reader(settings, group) as reader:
+        committed = reader.committed(wanted, timeout=timeout)
+        if all(place.offset < 0 for place in committed):
+            return None
+        behind = 0
+        for place in committed:
+            low, high = bounds(reader, place)
+            behind += high - (place.offset if place.offset >= 0 else low)
+        return behind
+
+
+def size(settings: Settings, topic: topics.Topic) -> int:
+    """How many messages a topic holds."""
+    with _reader(settings) as reader:
+        marks = [
+            bounds(reader, place)
+            for place in places(settings, [settings.topic_prefix + topic.name])
+        ]
+    return sum(high - low for low, high in marks)
+
+
+def places(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
+    """Every partition of these topics.
+
+    Raises ``Unreachable`` while no broker answers or a topic is missing.
+    """
+    counts = partitions(admin(settings))
+    wanted = list(names)
+    missing = [name for name in wanted if name not in counts]
+    if missing:
+        raise Unreachable(
+            f"The topic {missing[0]} is missing. Services create the topics when they start."
+        )
+    return [TopicPartition(name, p) for name in wanted for p in range(counts[name])]
+
+
+def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
+    """Where topics end now: begin ``follow_from`` here, and nothing published later is missed."""
+    wanted = places(settings, names)
+    with _reader(settings) as reader:
+        marks = [bounds(reader, place) for place in wanted]
+    return [
+        TopicPartition(place.topic, place.partition, high)
+        for place, (_, high) in zip(wanted, marks, strict=True)
+    ]
+
+
+def bounds(reader: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """The first and the next offset; a topic that was just made may have no leader yet."""
+    patiently = Retrying(
+        retry=retry_if_exception_type(KafkaException),
+        stop=stop_after_delay(5.0),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    return patiently(reader.get_watermark_offsets, place, timeout=5.0)
+
+
+def follow_from(
+    settings: Settings, begin: Sequence[TopicPartition], *, stop: threading.Event
+) -> Iterator[Raw]:
+    """Messages from these places on, until ``stop`` is set."""
+    with _reader(settings) as reader:
+        reader.assign(list(begin))
+        while not stop.is_set():
+            for message in drain(reader, 500, 0.25):
+                yield raw(message)
+
+
+@contextmanager
+def _reader(
+    settings: Settings, group: str = "retrace-tail", *, eof: bool = False
+) -> Iterator[Consumer]:
+    reader = consumer(settings, group, **{"enable.partition.eof": eof})
+    try:
+        yield reader
+    except KafkaException as error:
+        raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
+    finally:
+        reader.close()

@@ -1,0 +1,133 @@
+"""One training, from a request to its outcome. Runs in a thread beside the trainer's consumer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ParamSpec, TypeVar
+
+import structlog
+
+from schemas import events
+from schemas.errors import NotEnoughData, RetraceError, TrainingFailed
+from schemas.events import TrainRequest
+from schemas.settings import Settings
+from streams import database, history
+from streams.patience import Patience, Stopped, first_line
+from streams.store import Store
+from training.announce import Announcer
+from training.registry import Ended, Registry
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = structlog.get_logger("retrace")
+STORE_SECONDS = 60.0
+
+
+class Interrupted(Exception):
+    """A training was stopped because the service was; its request stays open."""
+
+
+class Job:
+    """Trains on request. ``fitter`` is kept warm between requests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        patience: Patience,
+        store: Store,
+        registry: Registry,
+        announcer: Announcer,
+        fitter: Any,
+    ) -> None:
+        self.settings, self.patience = settings, patience
+        self.store, self.registry = store, registry
+        self.announcer, self.fitter = announcer, fitter
+
+    def run(self, request: TrainRequest) -> Ended:
+        """The outcome; the registry has it when this returns.
+
+        Raises ``Stopped`` or ``Interrupted`` where the service is stopped meanwhile.
+        """
+        log.info("training", request_id=request.request_id, completions=request.completions)
+        self.patience.health.note(training=request.request_id)
+        self._stored(self.registry.start, request.request_id)
+        self.announcer.progress(request.request_id, "started")
+        began = time.monotonic()
+        ended = self._outcome(request)
+        seconds = round(time.monotonic() - began, 2)
+        self.patience.health.note(training=None, last_training_seconds=seconds)
+        log.info("trained", request_id=request.request_id, state=ended.state, seconds=seconds)
+        return ended
+
+    def _outcome(self, request: TrainRequest) -> Ended:
+        try:
+            return self._publish(request)
+        except NotEnoughData as error:
+            return self._end(request, "rejected", str(error))
+        except Stopped:
+            raise
+        except Exception as error:
+            if self.patience.stop.is_set():
+                raise Interrupted from error
+            log.warning("training failed", exc_info=not isinstance(error, RetraceError))
+            return self._end(request, "failed", _reason(error))
+
+    def _publish(self, request: TrainRequest) -> Ended:
+        from training import export  # TensorFlow: only in this process
+
+        if request.data.source != "store":
+            raise TrainingFailed("training from a range of the log is not available yet")
+        self._await_store(request.completions)
+        past = self._stored(history.everything, self.registry.engine, request.completions)
+        fitted = self.fitter.fit(
+            past,
+            epochs=self.settings.train_epochs,
+            patience=self.settings.train_patience,
+            seed=self.settings.seed,
+            on_epoch=lambda report: self._epoch(request.request_id, report),
+            should_stop=self.patience.stop.is_set,
+        )
+        files = export.files(fitted)
+        metrics = events.ModelMetrics.model_validate(fitted.metrics)
+        updated = self._stored(self.registry.publish, request, files, fitted.metadata(), metrics)
+        if updated is None:
+            return self._end(request, "failed", "ended by another trainer")
+        self._prune()
+        return Ended("published", None, updated.version)
+
+    def _await_store(self, completions: int) -> None:
+        """A store that was just restored may still be reading the log."""
+        deadline = time.monotonic() + STORE_SECONDS
+        while (held := self._stored(self.store.standing)[1]) < completions:
+            if time.monotonic() > deadline:
+                raise TrainingFailed(f"the store holds {held} of {completions} completions")
+            if self.patience.stop.wait(0.5):
+                raise Stopped
+
+    def _epoch(self, request_id: str, report: Any) -> None:
+        self.patience.health.beat()
+        self.announcer.progress(
+            request_id, "epoch", model=report.model, epoch=report.epoch, epochs=report.epochs,
+            loss=report.loss, val_loss=report.val_loss,
+        )  # fmt: skip
+
+    def _end(self, request: TrainRequest, state: events.Outcome, reason: str) -> Ended:
+        return self._stored(self.registry.end, request.request_id, state, reason)
+
+    def _prune(self) -> None:
+        young = timedelta(seconds=self.settings.models_young_seconds)
+        keep, now = self.settings.models_kept, datetime.now(UTC)
+        removed = self._stored(self.registry.prune, keep, young, now)
+        if removed:
+            log.info("removed old versions", versions=removed)
+
+    def _stored(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.patience.call("store", database.is_away, work, *args, **kwargs)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RetraceError):
+        return str(error)[:500]
+    return f"{type(error).__name__}: {first_line(error)}"[:500]
