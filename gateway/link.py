@@ -24,7 +24,7 @@ from schemas import codec, topics
 from schemas.codec import Bad, Message
 from schemas.events import Prediction, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
-from streams import database, declare, kafka
+from streams import database, declare, kafka, tails
 from streams.patience import Patience, Stopped
 
 P = ParamSpec("P")
@@ -125,9 +125,7 @@ class Link:
         """Read the reply topic from its end on, which is known before the first question."""
         self._declare()
         place = TopicPartition(self._reply_name, 0)
-        _, high = self.patience.call(
-            "kafka", kafka.is_away, consumer.get_watermark_offsets, place, timeout=5.0
-        )
+        _, high = self.patience.call("kafka", kafka.is_away, tails.bounds, consumer, place)
         consumer.assign([TopicPartition(self._reply_name, 0, high)])
         self.linked.set()
 

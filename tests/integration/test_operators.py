@@ -303,7 +303,7 @@ def test_doctor_finds_a_topic_with_other_partitions(settings: Settings) -> None:
 def test_doctor_finds_an_altered_model(settings: Settings, store: Store) -> None:
     registry = Registry(store.engine, settings.model_store_url())
     request = train.request(settings, datetime.now(UTC))
-    registry.note(request)
+    registry.note([request])
     learned = {"users": 1, "topics": 1, "difficulties": 1, "completions": 5}
     updated = registry.publish(request, {"a.onnx": b"x"}, learned, events.ModelMetrics(rows=0))
     assert updated is not None
