@@ -38,5 +38,6 @@ def plan(waiting: Iterable[TrainRequest], ended: Collection[str], published: int
     newest = max(counts, key=lambda r: r.completions, default=None)
     most = max(published, newest.completions if newest else 0)
     superseded = tuple(r for r in counts if r.completions < most)
-    train = tuple(r for r in fresh if r not in superseded)
+    gone = {r.request_id for r in superseded}
+    train = tuple(r for r in fresh if r.request_id not in gone)
     return Plan(again, superseded, f"count-{most}", train)
