@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, text, update
 
 from schemas.events import TaskCompleted
-from schemas.tables import completions, issued_tasks, numbering
-from streams.store import Store
+from schemas.tables import cadences, completions, issued_tasks, numbering
 
 _VIEW = """SELECT id, user_id, topic, difficulty, is_correct, actual_time_seconds, completed,
     created_at, completed_at, predicted_correct, predicted_time_seconds, seconds_low, seconds_high,
@@ -26,7 +25,8 @@ class Claim:
     """What came of claiming a completion: ``state`` first, same, different or unknown."""
 
     state: str
-    task: dict[str, Any] | None = None
+    task: dict[str, Any] = field(default_factory=dict)
+    counter: dict[str, int] = field(default_factory=dict)
 
 
 class Tasks:
@@ -34,7 +34,6 @@ class Tasks:
 
     def __init__(self, engine: Engine, every: int) -> None:
         self.engine, self.every = engine, every
-        self.store = Store(engine)
 
     def issue(self, row: dict[str, Any]) -> None:
         """Keep a task and the prediction that was shown with it."""
@@ -42,18 +41,20 @@ class Tasks:
             connection.execute(insert(issued_tasks), [row])
 
     def claim(self, task_id: str, is_correct: bool, seconds: float, at: datetime) -> Claim:
-        """Fix a task's completion; the first claim stands."""
+        """Fix a task's completion; the first claim stands. With the counter as it is then."""
         with self.engine.begin() as connection:
             row = connection.execute(
                 select(issued_tasks).where(issued_tasks.c.task_id == task_id).with_for_update()
             ).one_or_none()
             if row is None:
                 return Claim("unknown")
+            counter = self._counter(connection)
             first = _recorded(connection, task_id) if row.completed_at is None else row
             if first is None:
-                return Claim("first", self._fix(connection, task_id, is_correct, seconds, at))
+                fixed = self._fix(connection, task_id, is_correct, seconds, at)
+                return Claim("first", fixed, counter)
             same = (first.is_correct, first.actual_time_seconds) == (is_correct, seconds)
-            return Claim("same" if same else "different", row._asdict())
+            return Claim("same" if same else "different", row._asdict(), counter)
 
     def _fix(
         self, connection: Connection, task_id: str, is_correct: bool, seconds: float, at: datetime
@@ -68,10 +69,14 @@ class Tasks:
 
     def counter(self) -> dict[str, int]:
         """Completions so far, and how many since the last train-request was due."""
-        cadences = self.store.cadences()
-        every = cadences[-1].every if cadences else self.every
         with self.engine.connect() as connection:
-            total = connection.execute(select(numbering.c.last_number)).scalar() or 0
+            return self._counter(connection)
+
+    def _counter(self, connection: Connection) -> dict[str, int]:
+        newest = select(cadences.c.every).order_by(cadences.c.first_number.desc()).limit(1)
+        query = select(numbering.c.last_number, newest.scalar_subquery())
+        total, every = connection.execute(query).one_or_none() or (0, None)
+        every = every or self.every
         return {"completions": total, "since_last_request": total % every, "every": every}
 
     def of_learner(

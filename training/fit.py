@@ -23,7 +23,7 @@ from schemas.history import History
 from training.epochs import EpochReport, Target, epochs_of, learn, predict, sigmoid
 from training.metrics import score_log_normal, topic_difficulty
 from training.networks import LOG_SECONDS, MODELS, Sizes, network
-from training.sequences import Encoder, Steps, sequences
+from training.sequences import LEARNERS, Encoder, Steps, sequences
 from training.steps import TrainingSteps
 
 LEAST_ROWS = 10
@@ -107,7 +107,7 @@ class Fitter:
             target = Target(name, steps, _values(name, history), learned, held_out)
             models[name] = _from_the_mean(network(name, tables, seed), target)
             traced, generator = self._traced(name, tables), np.random.default_rng([seed, at])
-            traced.begin(models[name])
+            traced.begin(models[name], -(-len(steps) // LEARNERS) * epochs)
             reports = epochs_of(traced, target, generator, epochs, patience)
             _follow(reports, on_epoch, should_stop)
             linear[name] = predict(traced, steps, len(history))

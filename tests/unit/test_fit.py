@@ -9,6 +9,9 @@ from schemas.errors import NotEnoughData, TrainingFailed
 from training.epochs import EpochReport
 from training.fit import TrainingStopped
 from training.metrics import log_loss
+from training.networks import Sizes, network
+from training.sequences import Encoder, batches, sequences
+from training.steps import TrainingSteps
 
 
 def test_a_learnable_signal_is_learned() -> None:
@@ -100,3 +103,17 @@ def test_training_can_be_stopped() -> None:
             history(8, 80), seed=1, on_epoch=reports.append, should_stop=lambda: len(reports) == 2
         )
     assert len(reports) == 2
+
+
+def test_a_gradient_that_overflows_is_left_out() -> None:
+    past = history(4, 60)
+    encoder = Encoder.of(past)
+    tables = Sizes.of(encoder).tables
+    traced = TrainingSteps("correctness", tables)
+    traced.begin(network("correctness", tables, seed=1), steps=10)
+    (batch, *_) = batches(sequences(past, encoder))
+    beyond = np.full(batch.mask.shape, 3e38, dtype=np.float32)
+    targets = past.is_correct[batch.rows].astype(np.float32)
+    assert not np.isfinite(traced.learn(batch.inputs, targets, beyond))
+    assert all(np.isfinite(weight).all() for weight in traced.weights)
+    assert np.isfinite(traced.learn(batch.inputs, targets, batch.mask))
