@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -75,14 +76,24 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
-    try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise MachineError(
-            f"Port {settings.gateway_port} on {settings.host} cannot be used. "
-            "Stop what uses it, or choose another with RETRACE_GATEWAY_PORT."
-        ) from None
+    listener = _listen(settings.host, settings.gateway_port)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it is done
         signal.signal(number, lambda *_: None)
-    log.info("gateway runs", host=settings.host, port=socket.getsockname()[1])
-    uvicorn.Server(config).run(sockets=[socket])
+    log.info("gateway runs", host=settings.host, port=listener.getsockname()[1])
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket that names its protocol: only then does asyncio send without delay."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise MachineError(
+            f"Port {port} on {host} cannot be used ({error.strerror}). "
+            "Stop what uses it, or choose another with RETRACE_GATEWAY_PORT."
+        ) from None
+    return listener
