@@ -108,8 +108,8 @@ class TaskPage(BaseModel):
 def router(face: Face) -> APIRouter:
     """All calls, bound to one face."""
     calls = APIRouter()
-    _add_probes(calls, face)
     _add_tasks(calls, face)
+    _add_probes(calls, face)
     return calls
 
 
@@ -120,31 +120,31 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
             return RedirectResponse("/docs")
         return {"message": "Retrace", "version": version("retrace"), "docs": "/docs"}
 
-    @calls.get("/healthz", tags=["operations"])
+    @calls.get("/healthz", tags=["operations"], summary="Is it alive?")
     async def healthz() -> Any:
         """Whether the gateway makes progress."""
         stuck = face.health.stuck()
         return response(503, stuck) if stuck else {"alive": True}
 
-    @calls.get("/readyz", tags=["operations"])
+    @calls.get("/readyz", tags=["operations"], summary="Is it ready?")
     async def readyz() -> Any:
         """Readiness, with each dependency's state."""
         body = face.health.snapshot()
         return body if body["ready"] else response(503, "not ready", **body)
 
-    @calls.get("/status", tags=["operations"])
+    @calls.get("/status", tags=["operations"], summary="The whole system")
     def show_status() -> dict[str, Any]:
         """The same object as `retrace status --json`."""
         return status.gather(face.settings, face.tasks.engine)
 
-    @calls.get("/metrics", tags=["operations"])
+    @calls.get("/metrics", tags=["operations"], summary="Prometheus")
     def metrics() -> Response:
         """Prometheus metrics of the gateway."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_tasks(calls: APIRouter, face: Face) -> None:
-    @calls.post("/practice-tasks", status_code=201, tags=["practice"])
+    @calls.post("/practice-tasks", status_code=201, tags=["practice"], summary="Ask for a task")
     async def create(new: NewTask) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
         task_id, now = str(uuid.uuid4()), datetime.now(UTC)
@@ -156,7 +156,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         await _stored(face.tasks.issue, {"task_id": task_id, **task})
         return Task(id=task_id, completed=False, **task)
 
-    @calls.patch("/practice-tasks/{task_id}", tags=["practice"])
+    @calls.patch("/practice-tasks/{task_id}", tags=["practice"], summary="Say how it went")
     async def complete(task_id: Id, how: Completion) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
         now = datetime.now(UTC)
@@ -171,7 +171,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
             face.link.publish(completion(claim.task))
         return CompletedTask(**_task({**claim.task, "completed": True}), counter=claim.counter)
 
-    @calls.get("/practice-tasks", tags=["practice"])
+    @calls.get("/practice-tasks", tags=["practice"], summary="A learner's tasks")
     async def tasks(
         user_id: Annotated[Id, Query()],
         completed: bool | None = None,
