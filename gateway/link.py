@@ -17,15 +17,16 @@ from queue import Empty, SimpleQueue
 from typing import ParamSpec, TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.codec import Bad, Message
+from schemas.errors import Unreachable
 from schemas.events import Prediction, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
-from streams.patience import Patience, Stopped
+from streams.patience import Patience, Stopped, first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +71,7 @@ class Link:
         try:
             self.publisher.send(self._question(request))
             return await asyncio.wait_for(future, seconds)
-        except TimeoutError:
+        except (TimeoutError, KafkaException, Unreachable):
             return None
         finally:
             self._waiting.pop(request.request_id, None)
@@ -84,7 +85,10 @@ class Link:
 
         prefix = self.settings.topic_prefix
         message = codec.encode(topics.TASK_COMPLETED, event, "gateway", prefix=prefix)
-        self.publisher.send(message, delivered)
+        try:
+            self.publisher.send(message, delivered)
+        except (KafkaException, Unreachable) as error:
+            log.warning("published later", task_id=event.task_id, because=first_line(error))
 
     def _question(self, request: PredictionRequest) -> Message:
         prefix = self.settings.topic_prefix

@@ -31,7 +31,9 @@ class Problem(Exception):
 
 def store_away() -> Problem:
     return Problem(
-        503, "the store does not answer; nothing was changed", {"Retry-After": RETRY_AFTER_SECONDS}
+        503,
+        "the store does not answer in time; send the same again",
+        {"Retry-After": RETRY_AFTER_SECONDS},
     )
 
 

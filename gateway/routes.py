@@ -221,6 +221,8 @@ def _cursor(task: Task) -> str:
 def _place(cursor: str) -> tuple[datetime, str]:
     try:
         at, _, task_id = urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        if not task_id or "\x00" in task_id:
+            raise ValueError(cursor)
         return datetime.fromisoformat(at), task_id
     except ValueError:
         raise Problem(422, "cursor: not one that a page of this list gave") from None

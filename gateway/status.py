@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from gateway.tasks import Tasks
 from schemas import codec, topics
-from schemas.settings import Settings
+from schemas.settings import Settings, masked
 from streams import count, counting, declare, tails
 from streams.patience import first_line
 from training.registry import Registry
@@ -111,7 +111,7 @@ def _files(settings: Settings) -> dict[str, Any]:
     found = fs.find(root, detail=True) if fs.exists(root) else {}
     manifests = [name for name in found if name.endswith("/manifest.json")]
     size = sum(int(info["size"]) for info in found.values())
-    return {"store": settings.model_store_url(), "versions": len(manifests), "bytes": size}
+    return {"store": masked(settings.model_store_url()), "versions": len(manifests), "bytes": size}
 
 
 def _lag(settings: Settings) -> dict[str, int | None]:
@@ -133,6 +133,6 @@ def _services(settings: Settings) -> dict[str, Any]:
 
 def _health(url: str) -> dict[str, Any]:
     try:
-        return dict(httpx.get(f"{url}/readyz", timeout=2.0).json())
+        return dict(httpx.get(f"{url}/readyz", timeout=2.0, trust_env=False).json())
     except (httpx.HTTPError, ValueError) as error:
         return {"ready": False, "error": first_line(error) or "does not answer"}

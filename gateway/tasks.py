@@ -54,7 +54,8 @@ class Tasks:
                 fixed = self._fix(connection, task_id, is_correct, seconds, at)
                 return Claim("first", fixed, counter)
             same = (first.is_correct, first.actual_time_seconds) == (is_correct, seconds)
-            return Claim("same" if same else "different", row._asdict(), counter)
+            outcome = {"published_at": row.published_at or at, **first._asdict()}
+            return Claim("same" if same else "different", {**row._asdict(), **outcome}, counter)
 
     def _fix(
         self, connection: Connection, task_id: str, is_correct: bool, seconds: float, at: datetime
@@ -130,7 +131,9 @@ def completion(task: dict[str, Any]) -> TaskCompleted:
 def _recorded(connection: Connection, task_id: str) -> Any:
     """The completion of a task that another producer published."""
     return connection.execute(
-        select(completions.c.is_correct, completions.c.actual_time_seconds).where(
-            completions.c.task_id == task_id
-        )
+        select(
+            completions.c.is_correct,
+            completions.c.actual_time_seconds,
+            completions.c.completed_at,
+        ).where(completions.c.task_id == task_id)
     ).one_or_none()

@@ -26,6 +26,7 @@ from training import artifacts
 
 log = structlog.get_logger("retrace")
 RETRY_SECONDS = 5.0
+REMEMBERED = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Models:
         self.settings, self.patience = settings, patience
         self.current = Serving(Predictor(None), None)
         self.wanted: ModelUpdated | None = None
+        self.heard: dict[int, ModelUpdated] = {}
         self._retry_at = 0.0
         self.caught_up = threading.Event()
 
@@ -73,7 +75,9 @@ class Models:
         updated = codec.decode(ModelUpdated, limit, raw, datetime.now(UTC))
         if isinstance(updated, Bad):
             log.warning("an unreadable model-updated is passed over", because=updated.message)
-        elif self.wanted is None or updated.revision > self.wanted.revision:
+            return
+        self.heard = dict(sorted({**self.heard, updated.revision: updated}.items())[-REMEMBERED:])
+        if self.wanted is None or updated.revision > self.wanted.revision:
             self.wanted, self._retry_at = updated, 0.0
 
     def _is_due(self) -> bool:
@@ -84,24 +88,33 @@ class Models:
         return behind and time.monotonic() >= self._retry_at
 
     def load(self) -> None:
-        """Load the wanted version; on failure keep the one that serves, and say so."""
+        """Load the wanted version; on failure keep the one that serves, and say so.
+
+        Where none serves yet, the newest earlier version that verifies does until then.
+        """
         wanted = self.wanted
-        if wanted is None:
+        if wanted is None or self._loaded(wanted):
             return
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if self.current.updated is None:
+            earlier = [u for r, u in sorted(self.heard.items(), reverse=True) if u != wanted]
+            any(self._loaded(updated) for updated in earlier)
+
+    def _loaded(self, updated: ModelUpdated) -> bool:
         try:
             root = self.settings.model_store_url()
-            artifact = artifacts.read(root, wanted.artifact, wanted.sha256)
+            artifact = artifacts.read(root, updated.artifact, updated.sha256)
             predictor = Predictor(artifact, threads=self.settings.inference_threads)
             predictor.warm()
         except ArtifactError as error:
-            self._retry_at = time.monotonic() + RETRY_SECONDS
             serving = self.current.updated.version if self.current.updated else None
-            problem = f"version {wanted.version} cannot be loaded: {error}"
+            problem = f"version {updated.version} cannot be loaded: {error}"
             self.patience.health.note(model_problem=problem)
             log.error("keeping the model that serves", serving=serving, because=problem)
-            return
-        self.current = Serving(predictor, wanted)
-        self.patience.health.note(
-            version=wanted.version, revision=wanted.revision, model_problem=None
-        )
-        log.info("serving", version=wanted.version, revision=wanted.revision)
+            return False
+        self.current = Serving(predictor, updated)
+        self.patience.health.note(version=updated.version, revision=updated.revision)
+        if updated == self.wanted:
+            self.patience.health.note(model_problem=None)
+        log.info("serving", version=updated.version, revision=updated.revision)
+        return True

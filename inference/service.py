@@ -28,6 +28,7 @@ from schemas.settings import Settings
 from streams import database, declare, history, kafka, probe
 from streams import health as health_edge
 from streams.health import Health
+from streams.letters import bury
 from streams.patience import Patience, Stopped, first_line
 from training.sequences import MAX_STEPS
 
@@ -92,7 +93,9 @@ class Inference:
             for one, prediction in zip(asked, predictions, strict=True)
             if one.request.purpose == "practice"
         ]
-        self.patience.call("kafka", kafka.is_away, self.publisher.publish, [*lasting, *letters])
+        self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
+        if letters:
+            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
 
     def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Message]]:
         asked, letters = [], []

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 from rich.table import Table
 
-from schemas.settings import PREFIX, Settings
+from schemas.settings import PREFIX, Settings, masked
 
 MASK = "********"
-_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def shown(value: object) -> str:
         return ", ".join(MASK for _ in value)
     if isinstance(value, Path):
         return str(value)
-    return _PASSWORD.sub(rf"\1:{MASK}@", str(value))
+    return masked(str(value))
 
 
 def table(found: list[Row]) -> Table:

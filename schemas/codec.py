@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 E = TypeVar("E", bound=Event)
 
 SPEC_VERSION = "1.0"
+KEPT_BYTES = 64 * 1024
 ERROR_PREFIX = "retrace.error."
 _REPLY = re.compile(REPLY_TOPIC)
 
@@ -103,6 +105,16 @@ def decode(event: type[E], limit: int, raw: Raw, now: datetime) -> E | Bad:
 def dead_letter(bad: Bad, name: str, at: datetime) -> Message:
     """The message as received, byte for byte, for the dead-letter topic ``name``."""
     return Message(name, bad.raw.key, bad.raw.value, bad.headers(at))
+
+
+def abridged(letter: Message) -> Message:
+    """A dead letter that no broker takes whole: its beginning, its length and its SHA-256."""
+    value = letter.value or b""
+    facts = [
+        (ERROR_PREFIX + "bytes", str(len(value)).encode()),
+        (ERROR_PREFIX + "sha256", hashlib.sha256(value).hexdigest().encode()),
+    ]
+    return Message(letter.topic, letter.key, value[:KEPT_BYTES], [*letter.headers, *facts])
 
 
 def reply_address(headers: Headers) -> tuple[str, bytes] | None:

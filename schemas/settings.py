@@ -7,6 +7,7 @@ value. Secrets come only from here and are masked wherever settings are shown.
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from schemas.errors import ConfigurationError
 
 PREFIX = "RETRACE_"
+_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -192,3 +194,8 @@ def markdown() -> str:
 
 def level(settings: Settings) -> int:
     return logging.getLevelNamesMapping()[settings.log_level]
+
+
+def masked(address: str) -> str:
+    """An address without the password in it."""
+    return _PASSWORD.sub(r"\1:***@", address)

@@ -11,6 +11,7 @@ import os
 import ssl
 import sys
 import threading
+import time
 from typing import Any, NoReturn
 
 import faust
@@ -108,11 +109,15 @@ def _add_count(app: faust.App, settings: Settings, count: Count) -> None:
 
 
 def _is_caught_up(app: faust.App, place: TP, handled: int) -> bool:
-    """Whether this worker counts, has its table back, and has nothing waiting."""
+    """Whether this worker counts, has its table back, and has nothing waiting.
+
+    After a restart nothing has been handled yet: then what was committed before stands for it.
+    """
     if app.rebalancing or place not in app.consumer.assignment():
         return False
     highwater = app.consumer.highwater(place) or 0
-    return handled + 1 >= highwater
+    committed = app.consumer._committed_offset.get(place) or 0
+    return max(handled + 1, committed) >= highwater
 
 
 def _raw(topic: str, message: Any) -> Raw:
@@ -168,10 +173,10 @@ def run(settings: Settings) -> None:
     try:
         worker.execute_from_commandline()
     except SystemExit as end:
-        if not end.code or patience.stop.is_set():
+        if not end.code or worker._shutdown_immediately:  # set by SIGTERM and SIGINT only
             raise
     server.server_close()
-    _begin_again(patience)
+    _begin_again()
 
 
 def _prepare(settings: Settings, store: Store, patience: Patience) -> None:
@@ -179,8 +184,8 @@ def _prepare(settings: Settings, store: Store, patience: Patience) -> None:
     patience.call("store", database.is_away, store.prepare, settings.train_every)
 
 
-def _begin_again(patience: Patience) -> NoReturn:
+def _begin_again() -> NoReturn:
     """Faust gives up where a broker stays away; this service does not."""
     log.warning("the worker stopped by itself; starting it again")
-    patience.stop.wait(2.0)
+    time.sleep(2.0)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606

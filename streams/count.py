@@ -6,6 +6,7 @@ and comes out as bytes; the train-requests are acknowledged before the state may
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
 from streams import counting, database, kafka, metrics
 from streams.counting import Cadence, Counter
+from streams.letters import bury
 from streams.patience import Patience
 from streams.store import Store
 from streams.windows import Rule
@@ -53,6 +55,7 @@ class Count:
         self.rule = rule(settings)
         self._state: tuple[bytes, Counter] = (b"", Counter())
         self._standing = (0, 0)
+        self._lock = threading.Lock()  # the agent and the timer call from threads of their own
 
     def counter(self, state: bytes) -> Counter:
         """The counter that a table's value holds."""
@@ -62,6 +65,10 @@ class Count:
 
     def handle(self, state: bytes, raw: Raw) -> bytes:
         """The next state after a message. Its train-requests are published when this returns."""
+        with self._lock:
+            return self._handled(state, raw)
+
+    def _handled(self, state: bytes, raw: Raw) -> bytes:
         now = datetime.now(UTC)
         batch = codec.decode(events.Completions, topics.COMPLETIONS.max_bytes, raw, now)
         if isinstance(batch, Bad):
@@ -80,6 +87,10 @@ class Count:
 
         Only what was recorded before the previous call, so that what is under way is left alone.
         """
+        with self._lock:
+            return self._healed(state)
+
+    def _healed(self, state: bytes) -> int:
         before, self._standing = self._standing, self._stored_standing()
         generation, highest = before
         if generation != self._standing[0]:
@@ -117,7 +128,8 @@ class Count:
 
     def _bury(self, bad: Bad, now: datetime) -> None:
         metrics.DEAD_LETTERS.labels(bad.raw.topic, bad.cause).inc()
-        self._publish(codec.dead_letter(bad, self._prefix + topics.DEAD_LETTERS.name, now))
+        letter = codec.dead_letter(bad, self._prefix + topics.DEAD_LETTERS.name, now)
+        self.patience.call("kafka", kafka.is_away, bury, self.publisher, [letter])
 
     def _publish(self, *messages: Message) -> None:
         if messages:

@@ -25,8 +25,11 @@ MIGRATION_LOCK = 7_203_114
 UNDEFINED_TABLE = "42P01"
 
 
-def connect(url: str, application: str, *, pool: int = 5) -> Engine:
-    """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else."""
+def connect(url: str, application: str, *, pool: int = 5, statement_seconds: int = 60) -> Engine:
+    """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else.
+
+    ``statement_seconds`` bounds a statement, and a transaction that waits for its client; 0: not.
+    """
     if not url:
         raise ConfigurationError(
             "RETRACE_DATABASE_URL is not set and no local stack runs. "
@@ -48,8 +51,8 @@ def connect(url: str, application: str, *, pool: int = 5) -> Engine:
             "application_name": f"retrace-{application}",
             "connect_timeout": 3,
             "tcp_user_timeout": 10_000,
-            "options": "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
-            " -c timezone=UTC",
+            "options": f"-c statement_timeout={statement_seconds}s -c timezone=UTC "
+            f"-c idle_in_transaction_session_timeout={statement_seconds}s",
         },
     )
 

@@ -39,6 +39,13 @@ def declare(settings: Settings, timeout: float = 10.0) -> list[str]:
     return [name for name, _ in missing]
 
 
+def complete(settings: Settings, edge: AdminClient) -> None:
+    """See that Kafka answers; declare again what a new, empty one lacks."""
+    present = partitions(edge, 2.0)
+    if any(name not in present for name, _ in _named(settings)):
+        declare(settings)
+
+
 def create(edge: AdminClient, wanted: Sequence[tuple[str, topics.Topic]], replication: int) -> None:
     """Create topics; one that another process created meanwhile is fine."""
     if not wanted:

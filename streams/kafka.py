@@ -17,7 +17,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from schemas import topics
 from schemas.codec import Message, Raw
 from schemas.errors import ConfigurationError, Unreachable
 from schemas.settings import Settings
@@ -31,6 +30,7 @@ PASSING = frozenset(
         KafkaError._TIMED_OUT,
         KafkaError._TIMED_OUT_QUEUE,
         KafkaError._RESOLVE,
+        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._MSG_TIMED_OUT,
         KafkaError._UNKNOWN_PARTITION,
         KafkaError._WAIT_COORD,
@@ -139,19 +139,20 @@ class Publisher:
     """An idempotent producer. Not for use from several threads at once, but for ``send``."""
 
     def __init__(self, settings: Settings, **extra: Any) -> None:
-        self._producer = Producer(
-            client(
-                settings,
-                **{
-                    "enable.idempotence": True,
-                    "partitioner": "murmur2_random",
-                    "linger.ms": 1,
-                    "message.timeout.ms": 30_000,
-                    "message.max.bytes": topics.DEAD_LETTER_LIMIT,
-                    **extra,
-                },
-            )
+        self._config = client(
+            settings,
+            **{
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": 1,
+                "message.timeout.ms": 30_000,
+                "compression.type": "zstd",
+                # Uncompressed; what is too large is for the broker to say, which counts compressed.
+                "message.max.bytes": 1_000_000_000,
+                **extra,
+            },
         )
+        self._producer = Producer(self._config)
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all. Raises ``KafkaException`` where it has not.
@@ -167,12 +168,14 @@ class Publisher:
             if error is not None:
                 failed.append(error)
 
+        producer = self._producer
         for message in messages:
             waiting += 1
             self.send(message, delivered)
         while waiting:
-            self._producer.poll(0.1)
+            producer.poll(0.1)
         if failed:
+            self._replace_if_fatal(failed[0])
             raise KafkaException(failed[0])
 
     def send(
@@ -193,7 +196,17 @@ class Publisher:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException as error:
+                self._replace_if_fatal(error.args[0])
+                raise
         raise Unreachable("Kafka takes no messages: the producer's queue is full")
+
+    def _replace_if_fatal(self, error: KafkaError) -> None:
+        """An idempotent producer that lost its thread never sends again; a new one does."""
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            log.warning("a new producer is made", because=error.str())
+            self._producer = Producer(self._config)
+            raise Unreachable(f"Kafka refused the producer: {error.str()}")
 
     def poll(self, timeout: float = 0.0) -> int:
         return self._producer.poll(timeout)

@@ -22,7 +22,7 @@ def start(settings: Settings, patience: Patience, engine: Engine) -> None:
     """Probe in a thread of its own until the service stops."""
     edge = kafka.admin(settings)
     checks: Mapping[str, Check] = {
-        "kafka": lambda: declare.partitions(edge, 2.0),
+        "kafka": lambda: declare.complete(settings, edge),
         "store": lambda: _ask(engine),
     }
     threading.Thread(target=_probe, args=(patience, checks), name="probe", daemon=True).start()

@@ -21,6 +21,7 @@ from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
 from streams import database, declare, kafka, metrics
+from streams.letters import bury
 from streams.numbering import Place, Publication
 from streams.patience import Patience, Stopped
 from streams.store import Outcome, Stands, Store, StoreWentBack
@@ -156,7 +157,9 @@ class Recorder:
     def _bury(self, bad: Sequence[Bad]) -> None:
         name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
         now = datetime.now(UTC)
-        self._publish([codec.dead_letter(one, name, now) for one in bad])
+        letters = [codec.dead_letter(one, name, now) for one in bad]
+        if letters:
+            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
         for one in bad:
             metrics.DEAD_LETTERS.labels(one.raw.topic, one.cause).inc()
             place = f"{one.raw.topic}/{one.raw.partition}@{one.raw.offset}"

@@ -13,6 +13,7 @@ from schemas.codec import Bad, Message
 from schemas.events import ModelUpdated
 from schemas.settings import Settings
 from streams import database, kafka, tails
+from streams.letters import bury
 from streams.patience import Patience
 from training.registry import Ended, Registry
 
@@ -54,7 +55,8 @@ class Announcer:
     def dead_letter(self, bad: Bad) -> None:
         """Bury a request that cannot be read."""
         name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
-        self._publish(codec.dead_letter(bad, name, datetime.now(UTC)))
+        letter = codec.dead_letter(bad, name, datetime.now(UTC))
+        self.patience.call("kafka", kafka.is_away, bury, self.publisher, [letter])
         log.warning("dead letter", cause=bad.cause, because=bad.message)
 
     def reconcile(self) -> None:

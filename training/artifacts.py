@@ -20,6 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import ArtifactError
+from schemas.settings import masked
 
 MANIFEST = "manifest.json"
 METADATA = "metadata.json"
@@ -79,7 +80,7 @@ def write(
         with contextlib.suppress(OSError):
             _clear(store.fs, aside)
         raise ArtifactError(
-            f"Model version {name} could not be written to {root_url}: {_reason(error)}."
+            f"Model version {name} could not be written to {masked(root_url)}: {_reason(error)}."
         ) from error
     return name, hashlib.sha256(manifest).hexdigest()
 
@@ -129,7 +130,7 @@ def list_versions(root_url: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise ArtifactError(f"{root_url} could not be listed: {_reason(error)}.") from error
+        raise ArtifactError(f"{masked(root_url)} could not be listed: {_reason(error)}.") from error
     return sorted(finished)
 
 
@@ -137,7 +138,9 @@ def _open(root_url: str) -> _Store:
     try:
         fs, root = fsspec.core.url_to_fs(root_url)
     except (ImportError, ValueError) as error:
-        raise ArtifactError(f"The model store {root_url} can't be opened: {error}") from error
+        raise ArtifactError(
+            f"The model store {masked(root_url)} can't be opened: {masked(str(error))}"
+        ) from error
     return _Store(fs, root)
 
 

@@ -44,7 +44,9 @@ class Trainer:
 
     def __init__(self, settings: Settings, patience: Patience, fitter: Any) -> None:
         self.settings, self.patience = settings, patience
-        engine = database.connect(settings.database_url.get_secret_value(), "trainer")
+        # Reading a long history and uploading a version inside the registry's lock take their time.
+        url = settings.database_url.get_secret_value()
+        engine = database.connect(url, "trainer", statement_seconds=0)
         self.registry = Registry(engine, settings.model_store_url())
         self.announcer = Announcer(settings, patience, self.registry)
         self.job = Job(settings, patience, Store(engine), self.registry, self.announcer, fitter)

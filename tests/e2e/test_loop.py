@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from schemas import events, topics
 from schemas.settings import Settings
 from streams import counting, declare, tails
 from streams.counting import Counter
+from streams.numbering import Place, Publication
 from streams.windows import Rule
 from tests.running import (
     Service,
@@ -141,6 +143,26 @@ def test_counting_survives_kill_9_and_duplicates(settings: Settings) -> None:
     requests = {e["request_id"] for e in values_of(settings, topics.TRAIN_REQUEST)}
     assert requests == {f"count-{n}" for n in range(5, 1001, 5)}
     assert _counted_from_the_log(settings) == set(range(1, 1001))
+
+
+def test_a_number_that_was_never_announced_is_healed_without_new_input(settings: Settings) -> None:
+    """Killed between the store and the announcement, with nothing published afterwards."""
+    with services(settings, "streams") as running:
+        store = opened(settings)
+        publish(settings, *[task(f"h{i}") for i in range(4)])
+        wait_until(lambda: len(state(settings).seen) == 4, 60)
+        wait_until(lambda: tails.lag(settings, "retrace-count", topics.COMPLETIONS) == 0, 30)
+        running["streams"].kill()
+        unannounced = events.TaskCompleted.model_validate_json(json.dumps(task("h4")))
+        store.record([Publication(unannounced, Place(0, 10**6))], None)
+        running["streams"].restart()
+        wait_until(lambda: _requested(settings) == {"count-5"}, 60)
+        wait_until(lambda: state(settings).windows.total == 5, 30)
+        store.engine.dispose()
+
+
+def _requested(settings: Settings) -> set[str]:
+    return {event["request_id"] for event in values_of(settings, topics.TRAIN_REQUEST)}
 
 
 def _counted_from_the_log(settings: Settings) -> set[int]:

@@ -7,12 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from schemas import topics
 from schemas.events import TaskCompleted
 from schemas.settings import Settings
+from streams import kafka
 from streams.numbering import Place, Publication
 from streams.store import Stands, StoreWentBack
 from tests.running import opened, publish, read_all, recording, settings_of, task, values_of
@@ -57,6 +59,19 @@ def test_bad_input_is_dead_lettered_byte_for_byte_and_blocks_nothing(settings: S
         assert headers["retrace.error.message"]
     causes = Counter(dict(letter.headers)["retrace.error.class"] for letter in letters)
     assert causes == {b"not-json": 2, b"empty": 1, b"too-long": 1, b"invalid": 10}
+
+
+def test_a_message_that_only_its_compression_made_small_blocks_nothing(settings: Settings) -> None:
+    huge = b" " * 10_000_000
+    with recording(settings) as store:
+        extra = {"message.max.bytes": 20_000_000, "compression.type": "gzip"}
+        producer = Producer(kafka.client(settings, **extra))
+        producer.produce(settings.topic_prefix + "task-completed", value=huge, key="k")
+        assert producer.flush(30) == 0
+        publish(settings, task("after"))
+        wait_until(lambda: store.standing()[1] == 1)
+        wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
+    assert read_all(settings, topics.DEAD_LETTERS)[0].value == huge
 
 
 def test_duplicates_count_once_and_contradictions_are_conflicts(settings: Settings) -> None:

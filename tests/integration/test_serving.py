@@ -135,9 +135,50 @@ def test_an_older_revision_is_not_obeyed(
 ) -> None:
     announce(settings, files, 5)
     wait_until(lambda: serves(models, 5))
-    announce(settings, files, 4)
+    models._hear(_message(announce(settings, files, 4)))
+    assert models.wanted is not None
+    assert models.wanted.revision == 5
+    assert not models._is_due()
     announce(settings, files, 6)
     wait_until(lambda: serves(models, 6))
+
+
+def test_after_a_restart_the_predecessor_serves_while_the_newest_is_damaged(
+    settings: Settings, patience: Patience, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    announce(settings, files, 2)
+    Path(settings.model_store_url(), "v000002", "time.onnx").unlink()
+    models = Models(settings, patience)
+    thread = threading.Thread(target=models.follow)
+    thread.start()
+    wait_until(lambda: serves(models, 1))
+    assert "version 2 cannot be loaded" in patience.health.snapshot()["model_problem"]
+    patience.stop.set()
+    thread.join(30)
+
+
+class _message:
+    """An announcement as a consumer hands it over."""
+
+    def __init__(self, updated: ModelUpdated) -> None:
+        self._value = updated.model_dump_json(by_alias=True).encode()
+
+    def topic(self) -> str:
+        return "model-updated"
+
+    def partition(self) -> int:
+        return 0
+
+    offset = partition
+
+    def key(self) -> None:
+        return None
+
+    headers = key
+
+    def value(self) -> bytes:
+        return self._value
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])

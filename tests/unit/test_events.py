@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -193,6 +194,16 @@ def test_dead_letter_keeps_every_byte() -> None:
         "retrace.error.at": b"2026-03-01T12:00:00Z",
         "retrace.error.attempts": b"1",
     }
+
+
+def test_an_abridged_letter_says_what_it_was() -> None:
+    raw = Raw("task-completed", 3, 7, b"k", b"x" * 100_000)
+    whole = codec.dead_letter(Bad(raw, "decode", "too-long", "no"), "dead-letters", NOW)
+    part = codec.abridged(whole)
+    assert (len(part.value or b""), part.key) == (codec.KEPT_BYTES, b"k")
+    facts = dict(part.headers)
+    assert facts["retrace.error.bytes"] == b"100000"
+    assert facts["retrace.error.sha256"] == hashlib.sha256(b"x" * 100_000).hexdigest().encode()
 
 
 @pytest.mark.parametrize(
