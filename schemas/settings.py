@@ -198,4 +198,4 @@ def level(settings: Settings) -> int:
 
 def masked(address: str) -> str:
     """An address without the password in it."""
-    return _PASSWORD.sub(r"\1:***@", address)
+    return _PASSWORD.sub(r"\1:********@", address)

@@ -146,7 +146,7 @@ class Publisher:
                 "partitioner": "murmur2_random",
                 "linger.ms": 1,
                 "message.timeout.ms": 30_000,
-                "compression.type": "zstd",
+                "compression.type": "gzip",  # which every client reads; aiokafka lacks zstd
                 # Uncompressed; what is too large is for the broker to say, which counts compressed.
                 "message.max.bytes": 1_000_000_000,
                 **extra,
