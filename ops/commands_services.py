@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
 
 
 def streams() -> None:
     """Record and count completions (one worker)."""
-    from ops import local
     from streams import app as streams_app
-    from streams import logs
 
-    settings = local.settings()
-    logs.configure(settings, "streams")
+    settings = _configured("streams")
     streams_app.run(settings)
 
 
 def trainer() -> None:
     """Train new models at every train-request."""
-    from ops import local
-    from streams import logs
     from training import trainer as service
 
-    settings = local.settings()
-    logs.configure(settings, "trainer")
+    settings = _configured("trainer")
     service.run(settings)
 
 
 def inference() -> None:
     """Answer prediction requests with the newest models."""
     from inference import service
-    from ops import local
-    from streams import logs
 
-    settings = local.settings()
-    logs.configure(settings, "inference")
+    settings = _configured("inference")
     service.run(settings)
 
 
 def gateway() -> None:
     """Serve the REST gateway."""
     from gateway import app as service
+
+    settings = _configured("gateway")
+    service.run(settings)
+
+
+def _configured(service: str) -> Settings:
+    """The settings in force, with this service's logs set up."""
     from ops import local
     from streams import logs
 
     settings = local.settings()
-    logs.configure(settings, "gateway")
-    service.run(settings)
+    logs.configure(settings, service)
+    return settings
 
 
 def register(app: typer.Typer) -> None:
