@@ -110,10 +110,10 @@ class Stack:
 @contextmanager
 def running(settings: Settings, say: Say) -> Iterator[Stack]:
     """A stack with its servers up, its services starting; leaving stops all in reverse order."""
-    require_ports(settings)
     folder = settings.data_dir.resolve()
     make_folder(folder)
     with _alone(folder):
+        require_ports(settings)
         try:
             with Supervisor() as supervisor:
                 stack = Stack(settings, supervisor, say)
