@@ -1,4 +1,5 @@
-"""A version's answers: the networks where they know the task's words, else the default, and why.
+"""A version's answers: the networks where they know the task's words, else LNIRT, else the
+default, and why.
 
 One ask can't disturb another of the same batch. Never imports TensorFlow.
 """
@@ -7,25 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from schemas.errors import ArtifactError
 from schemas.history import History
+from streams import history as store
 from training.artifacts import Artifact
-from training.metrics import Z_80
-from training.sequences import Batch, Encoder, Steps, batches, with_task
+from training.metrics import DEFAULT_P, DEFAULT_SECONDS, Z_80, take
+from training.served import Opinion, Served
 
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
-DEFAULT_P = 0.5
-DEFAULT_SECONDS = 60.0
-MODELS = ("correctness", "time")
 
-Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,106 +58,83 @@ class Predictor:
 
     def __init__(self, artifact: Artifact | None, *, threads: int = 1) -> None:
         """Raises ArtifactError where the version's files can't serve."""
-        self._graphs: dict[str, _Graph] = {}
-        if artifact is None:
-            return
-        try:
-            self._encoder = Encoder.from_dict(artifact.metadata["encoder"])
-            self._sigma = float(artifact.metadata["sigma"])
-            self._completions = int(artifact.metadata["completions"])
-            contents = {name: artifact.files[f"{name}.onnx"] for name in MODELS}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{artifact.path} lacks what serving needs: {error}.") from error
-        for name, content in contents.items():
-            self._graphs[name] = _Graph(artifact.path, name, content, threads)
+        self._served = None if artifact is None else Served(artifact, threads=threads)
 
     def warm(self) -> None:
-        """Runs both networks once; raises ArtifactError where they don't run."""
-        if not self._graphs:
+        """Answers once; raises ArtifactError where the version can't."""
+        if self._served is None:
             return
-        nothing = np.zeros(1, dtype=np.int64)
-        steps = Steps(nothing - 1, nothing, nothing, nothing, np.zeros(1, dtype=np.float32))
+        words = (self._served.encoder.topics, self._served.encoder.difficulties)
+        topic, difficulty = (each.names[0] if len(each) else "" for each in words)
         try:
-            self._run([steps])
+            (answer,) = self.predict([Ask("", topic, difficulty, 0.0)], [NOTHING])
         except Exception as error:
-            raise ArtifactError(f"The version's networks don't run: {_line(error)}") from error
+            line = " ".join(str(error).split())
+            raise ArtifactError(f"The version's networks don't run: {line}") from error
+        if answer.source == "default":
+            raise ArtifactError(f"The version can't answer: {answer.reason}.")
 
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""
-        answers = [default(self._refusal(ask)) for ask in asks]
-        known = [at for at, answer in enumerate(answers) if not answer.reason]
-        steps = [self._steps(asks[at], histories[at]) for at in known]
-        for at, task, p, seconds in zip(known, steps, *self._run(steps), strict=True):
-            answers[at] = self._answer(p, seconds, len(task) - 1)
-        return answers
+        if self._served is None or not asks:
+            return [default("no model yet") for _ in asks]
+        pasts = [_before(ask, past) for ask, past in zip(asks, histories, strict=True)]
+        lengths = np.array([len(past) + 1 for past in pasts])
+        rows = np.cumsum(lengths) - 1
+        pairs = zip(pasts, map(_task, asks), strict=True)
+        joined = _joined([part for pair in pairs for part in pair])
+        said = self._served.predict(joined, rows, np.repeat(np.arange(len(asks)), lengths))
+        known = [_known(ask, past) for ask, past in zip(asks, pasts, strict=True)]
+        return [self._answer(ask, said, at, known[at]) for at, ask in enumerate(asks)]
 
-    def _refusal(self, ask: Ask) -> str:
-        """Why the networks can't answer; empty where they can."""
-        if not self._graphs:
-            return "no model yet"
-        if not self._encoder.users.index(ask.user_id):
-            return "learner not seen in training"
-        if not self._encoder.topics.index(ask.topic):
-            return "unknown topic"
-        if not self._encoder.difficulties.index(ask.difficulty):
-            return "unknown difficulty"
-        return ""
+    def _answer(self, ask: Ask, said: Opinion, at: int, past: int) -> Answer:
+        p, mu, sigma = said.p[at], said.mu[at], said.sigma[at]
+        if not np.isfinite([p, mu, sigma]).all():
+            return default("neither the networks nor LNIRT gave a finite number")
+        seconds = np.exp(np.array([mu - Z_80 * sigma, mu, mu + Z_80 * sigma]))
+        low, middle, high = (float(s) for s in np.clip(seconds, *SECONDS_RANGE))
+        source = "lstm" if said.network[at] else "lnirt"
+        reason = self._reason(ask, said, at, past)
+        return Answer(float(np.clip(p, *P_RANGE)), middle, low, high, source, reason, past)
 
-    def _steps(self, ask: Ask, past: History) -> Steps:
-        return with_task(
-            past, self._encoder, ask.user_id, ask.topic, ask.difficulty, ask.started_at
-        )
-
-    def _run(self, steps: list[Steps]) -> tuple[Floats, Floats]:
-        """Probability and median seconds of each sequence's last step."""
-        outputs = {name: np.full(len(steps), np.nan) for name in MODELS}
-        for batch in batches(steps):
-            last = batch.mask.sum(axis=1).astype(np.int64) - 1
-            for name, graph in self._graphs.items():
-                outputs[name][batch.members] = graph.run(batch)[np.arange(len(last)), last]
-        return outputs["correctness"], outputs["time"]
-
-    def _answer(self, p: float, seconds: float, past: int) -> Answer:
-        if not np.isfinite([p, seconds]).all():
-            return default("the networks gave no finite number")
-        spread = np.exp(Z_80 * self._sigma)
-        low, middle, high = np.clip([seconds / spread, seconds, seconds * spread], *SECONDS_RANGE)
-        reason = f"trained on {self._completions} completions, reads {past} of this learner's"
-        return Answer(
-            float(np.clip(p, *P_RANGE)),
-            float(middle),
-            float(low),
-            float(high),
-            "lstm",
-            reason,
-            past,
-        )
+    def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> str:
+        assert self._served is not None
+        reads = f"reads {past} of this learner's"
+        if not said.known_topic[at]:
+            return f"unknown topic, {reads}"
+        if not said.known_difficulty[at]:
+            return f"unknown difficulty, {reads}"
+        if not said.network[at]:
+            return f"the networks gave no finite number, {reads}"
+        trained = f"trained on {self._served.completions} completions"
+        if self._served.encoder.users.index(ask.user_id):
+            return f"{trained}, {reads}"
+        return f"{trained}, learner not seen in training, {reads}"
 
 
-class _Graph:
-    """One ONNX network, run from zero states."""
-
-    def __init__(self, path: str, name: str, content: bytes, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ArtifactError(f"{path}/{name}.onnx can't be loaded: {_line(error)}") from error
-        shapes = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
-        self._states = {key: shapes[key][-1] for key in ("h1", "c1", "h2", "c2")}
-
-    def run(self, batch: Batch) -> NDArray[Any]:
-        """The output of every step, [B, T]."""
-        learners = len(batch.members)
-        states = {
-            key: np.zeros((learners, units), np.float32) for key, units in self._states.items()
-        }
-        return np.asarray(self._session.run(["output"], batch.inputs | states)[0])
+NOTHING = store.columns([])
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _before(ask: Ask, past: History) -> History:
+    """What the learner had started by the time of the ask."""
+    return take(past, np.rint(past.started_at * 1000) <= round(ask.started_at * 1000))
+
+
+def _known(ask: Ask, past: History) -> int:
+    """How many of these were completed by the time of the ask."""
+    return int((np.rint(past.completed_at * 1000) <= round(ask.started_at * 1000)).sum())
+
+
+def _task(ask: Ask) -> History:
+    """The ask as a row after all others; its outcome and duration never enter."""
+    row = (
+        2**62, ask.user_id, ask.topic, ask.difficulty, ask.started_at, ask.started_at, False, 1.0,
+        False,
+    )  # fmt: skip
+    return store.columns([row])
+
+
+def _joined(parts: Sequence[History]) -> History:
+    names = History.__dataclass_fields__
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return History(**joined)

@@ -1,13 +1,19 @@
-"""Commands that bring data in, or write documents out."""
+"""Commands that bring data in, evaluate models on it, or write documents out."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ops.options import Json, log_warnings
+
+ProtocolName = Literal["user-disjoint", "prequential", "small"]
+ModelName = Literal[
+    "product", "lstm", "prior", "lnirt", "seed-lstm", "best-lr", "topic-difficulty", "constant"
+]
+Architecture = Literal["residual", "reference"]
 
 schemas_app = typer.Typer(no_args_is_help=True, help="The events' JSON Schemas and AsyncAPI.")
 
@@ -77,6 +83,40 @@ def import_(
     command.run(settings, file, wait=wait, as_json=as_json)
 
 
+def evaluate(
+    data: Annotated[Path, typer.Option(metavar="FILE.csv", help="Columns as for `import`.")],
+    protocol: Annotated[ProtocolName, typer.Option(help="What is learned when; see above.")],
+    model: Annotated[ModelName, typer.Option(help="What predicts.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    arch: Annotated[Architecture, typer.Option(help="The networks' architecture.")] = "residual",
+    every: Annotated[int, typer.Option(min=1, help="prequential: tasks between refits.")] = 2000,
+    learners: Annotated[int, typer.Option(min=1, help="small: learners a stream.")] = 6,
+    streams: Annotated[int, typer.Option(min=1, help="small: how many streams.")] = 10,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="Resamples of learners for 95 % intervals, such as 1000.")
+    ] = 0,
+    bins: Annotated[bool, typer.Option("--bins", help="The reliability diagram's bins.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw calibration and times.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How well a model predicts past completions. Needs no Kafka and no database.
+
+    user-disjoint: five folds by learner, each learner from its own earlier tasks only.
+    prequential: one order of time; predict, then learn, a refit at every so many.
+    small: a few learners drawn several times, a refit at every fifth, scored from event 50 on.
+    """
+    from ops import evaluate as command
+
+    command.run(
+        command.Evaluation(
+            data, protocol, model, seed, arch, every, learners, streams, bootstrap, bins, plot
+        ),
+        as_json=as_json,
+    )
+
+
 @schemas_app.callback()
 def schemas_group() -> None:
     """The events' JSON Schemas and AsyncAPI."""
@@ -97,4 +137,5 @@ def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(simulate)
     app.command("import")(import_)
+    app.command()(evaluate)
     app.add_typer(schemas_app, name="schemas")

@@ -23,7 +23,7 @@ SHOWN = 10
 def run(settings: Settings, path: Path, *, wait: bool, as_json: bool) -> None:
     """Import a file. Bad rows are left out; it fails only where no row is good."""
     rows = importer.load(path, datetime.now(UTC))
-    _report(rows.bad)
+    report_bad(rows.bad)
     if not rows.tasks:
         raise UsageError(f"{path} has no row that can be imported.")
     stop = threading.Event()
@@ -38,7 +38,7 @@ def run(settings: Settings, path: Path, *, wait: bool, as_json: bool) -> None:
     typer.echo(json.dumps(facts) if as_json else words(len(rows.tasks), len(rows.bad), wait))
 
 
-def _report(bad: list[importer.BadRow]) -> None:
+def report_bad(bad: list[importer.BadRow]) -> None:
     console = err()
     for row in bad[:SHOWN]:
         console.print(f"line {row.line}: {row.reason}", style="yellow")

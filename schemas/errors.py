@@ -8,7 +8,8 @@
     ├── TopicMismatch            a topic exists with another partition count than declared
     ├── ArtifactError            a model version is missing, truncated, altered or unreadable
     ├── NotEnoughData            too few completions to train on; the request is rejected
-    └── TrainingFailed           the networks could not be fitted; the request has failed
+    ├── TrainingFailed           the networks could not be fitted; the request has failed
+    └── ModelRejected            what was fitted must not be served; the request is rejected
 
 Its text is for people: the command line prints it as one line and exits with 1.
 """
@@ -54,3 +55,7 @@ class NotEnoughData(RetraceError):
 
 class TrainingFailed(RetraceError):
     """The networks could not be fitted."""
+
+
+class ModelRejected(RetraceError):
+    """What was fitted must not be served."""

@@ -107,9 +107,15 @@ class Settings(BaseSettings):
     trainer_port: Port = Field(
         4012, description="Health and metrics of the trainer; 0: any free port."
     )
-    train_epochs: int = Field(20, ge=1, le=1000, description="Most epochs of a training.")
-    train_patience: int = Field(
-        5, ge=1, le=1000, description="Epochs without improvement before it stops."
+    train_epochs: int = Field(10, ge=1, le=1000, description="Epochs of a training from nothing.")
+    train_rows: int = Field(
+        50_000,
+        ge=1000,
+        le=10_000_000,
+        description="Most completions learned at once: the newest learners whole, others drawn.",
+    )
+    train_arch: Literal["residual", "reference"] = Field(
+        "residual", description="The networks: Retrace's own, or those of the reference system."
     )
     train_threads: int = Field(1, ge=1, le=64, description="Threads of a training.")
     seed: int = Field(1, ge=0, le=2**31, description="Seed of everything random in a training.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, Row, bindparam, text
+from sqlalchemy import Engine, Result, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import String
 
@@ -14,9 +15,20 @@ from schemas.history import History
 _COLUMNS = """number, user_id, topic, difficulty, extract(epoch FROM started_at)::float8,
     extract(epoch FROM completed_at)::float8, is_correct, actual_time_seconds, timed_out"""
 _ALL = text(f"SELECT {_COLUMNS} FROM completions WHERE number <= :upto ORDER BY number")  # noqa: S608
+_RECENT = text(
+    """SELECT user_id FROM completions WHERE number > :after AND number <= :upto
+        GROUP BY user_id ORDER BY max(number) DESC"""
+)
+_WHOSE = text("SELECT number, user_id FROM completions WHERE number = ANY(:numbers)")
+_COUNTS = text(
+    """SELECT learner.id, least(:most, (
+        SELECT count(*) FROM completions WHERE user_id = learner.id AND number <= :upto
+    )) FROM unnest(:users) AS learner(id)"""
+).bindparams(bindparam("users", type_=ARRAY(String)))
 _OF_LEARNERS = text(
     f"""SELECT {_COLUMNS} FROM unnest(:users) AS learner(id) CROSS JOIN LATERAL (
-        SELECT * FROM completions WHERE user_id = learner.id ORDER BY number DESC LIMIT :newest
+        SELECT * FROM completions WHERE user_id = learner.id AND number <= :upto
+        ORDER BY number DESC LIMIT :newest
     ) AS newest ORDER BY number"""  # noqa: S608
 ).bindparams(bindparam("users", type_=ARRAY(String)))
 
@@ -27,9 +39,45 @@ def everything(engine: Engine, upto: int) -> History:
         return columns(connection.execute(_ALL, {"upto": upto}).all())
 
 
-def of_learners(engine: Engine, users: Sequence[str], newest: int) -> History:
-    """The ``newest`` completions of each of these learners, together in ascending number."""
-    values = {"users": sorted(set(users)), "newest": newest}
+def sampled(engine: Engine, upto: int, rows: int, seed: int) -> History:
+    """About ``rows`` of the completions numbered up to ``upto``: all of them where they are not
+    more; else whole learners, half of the rows from those who were active last, the others from
+    learners drawn with the chance of their share of all completions."""
+    if upto <= rows:
+        return everything(engine, upto)
+    most = max(1, rows // 4)
+    with engine.connect() as connection:
+        recent = _names(connection.execute(_RECENT, {"after": upto - rows // 2, "upto": upto}))
+        drawn = np.random.default_rng([seed, upto]).integers(1, upto + 1, rows // 2)
+        whose = _pairs(connection.execute(_WHOSE, {"numbers": drawn.tolist()}))
+        others = list(dict.fromkeys(whose[number] for number in drawn.tolist() if number in whose))
+        values = {"users": list(dict.fromkeys(recent + others)), "most": most, "upto": upto}
+        counts = _pairs(connection.execute(_COUNTS, values))
+    chosen = _within(recent, counts, rows // 2, set())
+    spent = sum(counts[name] for name in chosen)
+    chosen += _within(others, counts, rows - spent, set(chosen))
+    return of_learners(engine, chosen, most, upto)
+
+
+def _names(found: Result[Any]) -> list[str]:
+    return [row[0] for row in found]
+
+
+def _pairs(found: Result[Any, Any]) -> dict[Any, Any]:
+    return {row[0]: row[1] for row in found}
+
+
+def _within(names: list[str], counts: dict[str, int], rows: int, taken: set[str]) -> list[str]:
+    """The first of these learners, as far as their rows go; at least one."""
+    wanted = [name for name in names if name not in taken]
+    total = np.cumsum([counts[name] for name in wanted])
+    return wanted[: max(1, int(np.searchsorted(total, rows, side="right")))]
+
+
+def of_learners(engine: Engine, users: Sequence[str], newest: int, upto: int = 2**62) -> History:
+    """The ``newest`` completions of each of these learners, of those numbered up to ``upto``,
+    together in ascending number."""
+    values = {"users": sorted(set(users)), "newest": newest, "upto": upto}
     with engine.connect() as connection:
         return columns(connection.execute(_OF_LEARNERS, values).all())
 

@@ -14,7 +14,7 @@ from schemas.settings import Settings
 # Kafka clients and Faust narrate every rebalance; their warnings stay.
 CHATTY = (
     "faust", "mode", "aiokafka", "alembic", "httpx", "httpcore", "uvicorn.access",
-    "uvicorn.error", "watchfiles", "tensorflow", "tf2onnx", "absl", "fsspec", "asyncio",
+    "uvicorn.error", "watchfiles", "tensorflow", "absl", "fsspec", "asyncio",
 )  # fmt: skip
 
 

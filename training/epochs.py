@@ -1,95 +1,122 @@
-"""Epochs over a history: what is learned, what is held out, and when to stop."""
+"""How a network learns from a history: epochs from scratch, a few steps more, predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import TrainingFailed
-from training.metrics import log_loss
-from training.sequences import Steps, batches
+from schemas.errors import ModelRejected
+from training.sequences import LEARNERS, Batch, Inputs, batches, pad
 from training.steps import TrainingSteps
 
-Floats = NDArray[np.float64]
+USER_DROPOUT = 0.5
+
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class EpochReport:
-    """One epoch of one model, counted from 1; losses are means over learned and held-out rows."""
+class Lesson:
+    """What one network learns from: columns of n rows, ``prior`` as it stood before each outcome.
 
-    model: str
-    epoch: int
-    epochs: int
-    loss: float
-    val_loss: float
+    ``own`` is the part of the prior that comes from who the learner is; ``values`` are outcomes or
+    log seconds; ``sequences`` the rows of each learner in order.
+    """
 
-
-@dataclass(frozen=True)
-class Target:
-    """What one model learns: a value a row, and which rows are learned or held out."""
-
-    model: str
-    steps: list[Steps]
-    values: NDArray[np.float32]
-    learned: Bools
-    held_out: Bools
-
-    def loss(self, linear: Floats, rows: Bools) -> float:
-        if self.model == "correctness":
-            return log_loss(self.values[rows] > 0, sigmoid(linear[rows]))
-        return float(np.mean((linear[rows] - self.values[rows]) ** 2))
+    inputs: Inputs
+    sequences: Sequence[Ints]
+    prior: Singles
+    own: Singles
+    values: Singles
+    timed_out: Singles
 
 
-def epochs_of(
+def cosine(rate: float, steps: int) -> Iterator[float]:
+    """Learning rates that fall from ``rate`` to nothing (Loshchilov and Hutter 2017)."""
+    for step in count():
+        yield rate * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def epoch(
     traced: TrainingSteps,
-    target: Target,
+    lesson: Lesson,
+    learned: Bools,
+    rates: Iterator[float],
     generator: np.random.Generator,
-    epochs: int,
-    patience: int,
-) -> Iterator[EpochReport]:
-    """Trains until the held-out loss has not fallen for ``patience`` epochs; leaves the best
-    weights in place."""
-    best, since, weights = np.inf, 0, traced.weights
-    validated = [s for s in target.steps if target.held_out[s.rows].any()]
-    for epoch in range(1, epochs + 1):
-        loss = learn(traced, target, target.learned, generator)
-        linear = predict(traced, validated, len(target.values))
-        val_loss = target.loss(linear, target.held_out)
-        if not np.isfinite([loss, val_loss]).all():
-            raise TrainingFailed(f"The {target.model} network's loss is not finite.")
-        yield EpochReport(target.model, epoch, epochs, loss, val_loss)
-        since += 1
-        if val_loss < best:
-            best, since, weights = val_loss, 0, traced.weights
-        if since >= patience:
-            break
-    traced.weights = weights
-
-
-def learn(
-    traced: TrainingSteps, target: Target, rows: Bools, generator: np.random.Generator
 ) -> float:
-    """One epoch over the rows; returns the mean loss on the way."""
-    total = count = 0.0
-    for batch in batches(target.steps, generator=generator):
-        weights = batch.mask * rows[batch.rows]
-        total += traced.learn(batch.inputs, target.values[batch.rows], weights)
-        count += float(weights.sum())
-    return total / max(count, 1.0)
+    """Learn the rows once, in batches of learners; returns the mean loss on the way."""
+    wanted = [rows for rows in lesson.sequences if learned[rows].any()]
+    mixed = batches(wanted, lesson.inputs, generator=generator)
+    return _learn(traced, lesson, learned, mixed, rates, generator)
 
 
-def predict(traced: TrainingSteps, steps: list[Steps], rows: int) -> Floats:
-    """Logits, or log seconds, a row; NaN where these steps have none."""
-    linear = np.full(rows, np.nan)
-    for batch in batches(steps):
+def replay(
+    traced: TrainingSteps,
+    lesson: Lesson,
+    new: Bools,
+    steps: int,
+    rate: float,
+    generator: np.random.Generator,
+) -> float:
+    """Some steps on learners with new rows, four a batch, and others drawn at random."""
+    is_new = np.array([new[rows].any() for rows in lesson.sequences])
+    fresh, old = np.flatnonzero(is_new), np.flatnonzero(~is_new)
+
+    def drawn() -> Iterator[Batch]:
+        for _ in range(steps):
+            first = generator.permutation(fresh)[: LEARNERS // 4 if len(old) else LEARNERS]
+            others = generator.permutation(old)[: LEARNERS - len(first)]
+            members = [lesson.sequences[at] for at in (*first, *others)]
+            yield pad(members, lesson.inputs)
+
+    every = np.ones(len(lesson.values), dtype=np.bool_)
+    return _learn(traced, lesson, every, drawn(), iter([rate] * steps), generator)
+
+
+def predict(
+    traced: TrainingSteps, lesson: Lesson, wanted: Bools, prior: Singles | None = None
+) -> Singles:
+    """The residual [n, outputs] of the wanted rows; NaN where a row's learner isn't wanted."""
+    prior = lesson.prior if prior is None else prior
+    residual = np.full((len(prior), traced.shape.outputs), np.nan, dtype=np.float32)
+    rows = [each for each in lesson.sequences if wanted[each].any()]
+    for batch in batches(rows, lesson.inputs):
         real = batch.mask > 0
-        linear[batch.rows[real]] = traced.predict(batch.inputs)[real]
-    return linear
+        found = traced.predict(batch.inputs, _padded(prior, batch))
+        residual[batch.rows[real]] = found[real]
+    return residual
 
 
-def sigmoid(x: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0))))
+def _learn(
+    traced: TrainingSteps,
+    lesson: Lesson,
+    learned: Bools,
+    mixed: Iterator[Batch],
+    rates: Iterator[float],
+    generator: np.random.Generator,
+) -> float:
+    total = rows = 0.0
+    for batch in mixed:
+        weights = batch.mask * learned[batch.rows]
+        # Half of the learners are strangers for a whole sequence, so that a new one is served well.
+        known = generator.random((len(batch.rows), 1)) >= USER_DROPOUT
+        inputs = batch.inputs | {"user": batch.inputs["user"] * known.astype(np.int32)}
+        own = np.where(known, np.float32(0.0), _padded(lesson.own, batch))
+        values, timed_out = (_padded(c, batch) for c in (lesson.values, lesson.timed_out))
+        prior = _padded(lesson.prior, batch) - own
+        total += traced.learn(next(rates), inputs, prior, values, timed_out, weights)
+        rows += float(weights.sum())
+    loss = total / max(rows, 1.0)
+    if not math.isfinite(loss):
+        raise ModelRejected(f"the {traced.shape.name} network's loss is not finite")
+    return loss
+
+
+def _padded(column: Singles, batch: Batch) -> Singles:
+    return np.where(batch.mask > 0, column[batch.rows], np.float32(0.0)).astype(np.float32)

@@ -1,69 +1,50 @@
-"""Fitted networks to files: Keras for people and further training, ONNX graphs for serving.
-
-The ONNX graphs take and give the LSTMs' states, so that serving can go on where it was.
-"""
+"""Fitted networks to files: Keras for people and further training, ONNX graphs for serving."""
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import keras
-import tensorflow as tf
 
 from training.fit import Fitted
-from training.networks import MODELS, serving
-
-OPSET = 17
+from training.networks import network
+from training.onnx_graph import Weights, onnx_bytes
+from training.served import GRAPHS, RECORD
+from training.shapes import MODELS, Shape
 
 
 def files(fitted: Fitted) -> dict[str, bytes]:
-    """The four model files of a version, by name."""
-    models = {name: getattr(fitted, name) for name in MODELS}
-    kept = {f"{name}_model.keras": keras_bytes(model) for name, model in models.items()}
-    return kept | {f"{name}.onnx": onnx_bytes(model) for name, model in models.items()}
+    """The files of a version, by name."""
+    made = {f"{n}_model.keras": keras_bytes(fitted.shapes[n], fitted.weights[n]) for n in MODELS}
+    return made | serving_files(fitted)
 
 
-def keras_bytes(model: keras.Model) -> bytes:
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+def serving_files(fitted: Fitted) -> dict[str, bytes]:
+    """Those that serving reads."""
+    graphs = {GRAPHS[n]: onnx_bytes(fitted.shapes[n], fitted.weights[n]) for n in MODELS}
+    return graphs | {RECORD: fitted.record.to_bytes()}
+
+
+def keras_bytes(shape: Shape, weights: Weights) -> bytes:
+    """The Keras model with these weights as a ``.keras`` file."""
+    model = _template(shape)
+    set_weights(model, weights)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras uses what NumPy deprecates.
         path = Path(folder) / "model.keras"
         model.save(path)
         return path.read_bytes()
 
 
-def onnx_bytes(model: keras.Model) -> bytes:
-    """The model's serving form: inputs user, topic, difficulty int32 [B, T], time float32 [B, T],
-    h1, c1 [B, 64], h2, c2 [B, 32]; outputs ``output`` [B, T] and the states, named ``…_out``."""
-    form = serving(model)
-    names = [tensor.name for tensor in form.inputs]
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in form.inputs]
-
-    def call(*tensors: Any) -> Any:
-        return form(dict(zip(names, tensors, strict=True)), training=False)
-
-    with _quiet():
-        import tf2onnx  # slow to import, and only needed here
-
-        proto, _ = tf2onnx.convert.from_function(
-            tf.function(call, autograph=False), input_signature=specs, opset=OPSET
-        )
-    return bytes(proto.SerializeToString())
+def set_weights(model: keras.Model, weights: Mapping[str, object]) -> None:
+    for name, values in weights.items():
+        model.get_layer(name).set_weights(values)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keras and tf2onnx use what NumPy deprecates; tf2onnx also logs each rewriting."""
-    log = logging.getLogger("tf2onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(before)
+@lru_cache(maxsize=4)
+def _template(shape: Shape) -> keras.Model:
+    return network(shape, seed=0)

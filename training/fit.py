@@ -1,199 +1,235 @@
-"""Histories to fitted networks with held-out scores.
+"""Histories to fitted versions: the prior, both networks, LNIRT, and scores before learning.
 
-The newest fifth of the rows is held out by a mask in the same causal pass; it decides when to stop
-and which weights are best, and is scored. Then it is learned too, so that what is published knows
-every completion that was asked for. A ``Fitter`` is kept between requests: its traced steps make
-the next training quick.
+A ``Fitter`` is kept between requests. The first history, and one twice as long as at the last full
+training, is trained from nothing: on all but the newest rows, which are predicted, scored, and
+then learned too. In between, new rows are predicted by the networks as they stand, scored, and
+learned in a few steps; prior and LNIRT are fitted again every time, since that is quick.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from schemas.errors import NotEnoughData, TrainingFailed
+from schemas.errors import NotEnoughData
 from schemas.history import History
-from training.epochs import EpochReport, Target, epochs_of, learn, predict, sigmoid
-from training.metrics import score_log_normal, topic_difficulty
-from training.networks import LOG_SECONDS, MODELS, Sizes, network
-from training.sequences import LEARNERS, Encoder, Steps, sequences
-from training.steps import TrainingSteps
+from training.deep import Deep, Watcher
+from training.lnirt import Lnirt
+from training.metrics import take
+from training.record import Record
+from training.sequences import Encoder
+from training.shapes import MODELS, Arch, Shape, Sizes
+from training.stage import Recorded, Stage, recorded
 
 LEAST_ROWS = 10
 HELD_OUT = 0.2
-FINAL_EPOCHS = 2
-SIGMA_SHRINKAGE = 5.0
+MOST_HELD_OUT = 2000
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Opinion = Callable[[History, Ints], tuple[Floats, Floats, Floats]]
+SILENT = Watcher()
 
 
-class TrainingStopped(TrainingFailed):
-    """``should_stop`` said so between two epochs."""
+@dataclass(frozen=True)
+class Order:
+    """How to train: a seed fixes everything; ``anew`` forgets what the fitter holds."""
+
+    seed: int
+    arch: Arch = "residual"
+    epochs: int = 10
+    anew: bool = False
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Two Keras models, how to encode their inputs, and how they did on rows not yet learned.
+    """A version: both networks' weights by layer, all else that serving needs, and how it did on
+    rows not yet learned. ``upto`` is the highest number it learned, ``users`` how many learners."""
 
-    ``sigma`` is the standard deviation of log seconds around the log of the predicted median.
-    """
-
-    correctness: keras.Model
-    time: keras.Model
+    shapes: Mapping[str, Shape]
+    weights: Mapping[str, Mapping[str, list[NDArray[Any]]]]
     encoder: Encoder
-    sigma: float
-    metrics: dict[str, Any]
+    lnirt: Lnirt
+    record: Record
     rows: int
-    held_out: int
+    upto: int
+    users: int
 
     def metadata(self) -> dict[str, Any]:
         """What serving and people need to know beside the weights, as JSON."""
-        sizes = Sizes.of(self.encoder)
+        topics, difficulties = len(self.encoder.topics), len(self.encoder.difficulties)
         return {
+            "arch": self.shapes["correctness"].arch,
             "encoder": self.encoder.to_dict(),
-            "users": sizes.users,
-            "topics": sizes.topics,
-            "difficulties": sizes.difficulties,
-            "tables": {name: list(shape) for name, shape in sizes.tables.items()},
-            "sigma": self.sigma,
-            "completions": self.rows,
-            "held_out": self.held_out,
-            "metrics": self.metrics,
+            "users": self.users,
+            "topics": topics,
+            "difficulties": difficulties,
+            "completions": self.upto,
+            "learned_rows": self.rows,
+            "lnirt": self.lnirt.to_dict(),
+            "mixture": self.record.product()[2].to_dict(),
+            "metrics": self.record.metrics(),
         }
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Where a fitter goes on from."""
+
+    order: Order
+    shapes: Mapping[str, Shape]
+    stage: Stage
+    past: Recorded
+    record: Record
+    full_rows: int
 
 
 class Fitter:
     """Trains both networks, one history at a time.
 
-    ``threads`` bounds TensorFlow's pools, unless it has started already. One is quickest at these
-    sizes.
+    ``threads`` bounds linear algebra's pools, and TensorFlow's unless it has started already. One
+    is quickest at these sizes.
     """
 
     def __init__(self, *, threads: int = 1) -> None:
+        threadpool_limits(threads)
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        self._warm: dict[str, TrainingSteps] = {}
+        self._deep: dict[str, Deep] = {}
+        self._chain: Chain | None = None
 
     def fit(
         self,
         history: History,
+        order: Order,
+        watcher: Watcher = SILENT,
         *,
-        epochs: int = 20,
-        patience: int = 5,
-        seed: int,
-        on_epoch: Callable[[EpochReport], None] = lambda report: None,
-        should_stop: Callable[[], bool] = lambda: False,
+        serving: Opinion | None = None,
+        known: Record | None = None,
     ) -> Fitted:
-        """Raises NotEnoughData below ten rows, TrainingFailed where a loss or weight is not finite,
-        TrainingStopped where ``should_stop`` asks for it."""
+        """A version that has learned every row of ``history``, which ascends in number.
+
+        ``serving`` predicts rows as the serving version does, NaN what it has learned; ``known``
+        is that version's record. Raises NotEnoughData below ten rows, ModelRejected where a loss
+        or weight is not finite, TrainingStopped where the watcher asks for it.
+        """
         if len(history) < LEAST_ROWS:
             raise NotEnoughData(
                 f"{len(history)} completions are too few to train on: {LEAST_ROWS} are needed."
             )
-        encoder = Encoder.of(history)
-        steps, tables = sequences(history, encoder), Sizes.of(encoder).tables
-        learned, held_out = _split(history, steps)
-        models, linear = {}, {}
-        for at, name in enumerate(MODELS):
-            target = Target(name, steps, _values(name, history), learned, held_out)
-            models[name] = _from_the_mean(network(name, tables, seed), target)
-            traced, generator = self._traced(name, tables), np.random.default_rng([seed, at])
-            traced.begin(models[name], -(-len(steps) // LEARNERS) * epochs)
-            reports = epochs_of(traced, target, generator, epochs, patience)
-            _follow(reports, on_epoch, should_stop)
-            linear[name] = predict(traced, steps, len(history))
-            _learn_the_rest(traced, target, generator)
-            models[name].set_weights(traced.weights)
-        sigma, metrics = _scores(history, learned, held_out, **linear)
+        chain, self._chain = self._chain, None
+        if chain is not None and _goes_on(chain, history, order):
+            chain = self._further(chain, history, watcher, serving)
+        else:
+            known = (chain.record if chain else known) or Record.empty()
+            chain = self._anew(history, order, watcher, serving, known)
+        self._chain = chain
         return Fitted(
-            **models,
-            encoder=encoder,
-            sigma=sigma,
-            metrics=metrics,
-            rows=len(history),
-            held_out=int(held_out.sum()),
+            chain.shapes,
+            {name: self._deep[name].weights for name in MODELS},
+            chain.stage.encoder,
+            chain.stage.lnirt,
+            chain.record,
+            len(history),
+            int(history.numbers[-1]),
+            len(set(history.users)),
         )
 
-    def _traced(self, name: str, tables: Any) -> TrainingSteps:
-        held = self._warm.get(name)
-        if held is None or held.tables != tables:
-            held = self._warm[name] = TrainingSteps(name, tables)
+    def _anew(
+        self, history: History, order: Order, watcher: Watcher, serving: Opinion | None,
+        known: Record,
+    ) -> Chain:  # fmt: skip
+        encoder, n = Encoder.of(history), len(history)
+        shapes, everything = _shapes(encoder, order.arch), np.ones(n, dtype=np.bool_)
+        held_out = np.arange(n) >= n - min(round(n * HELD_OUT), MOST_HELD_OUT)
+        past = recorded(take(history, ~held_out), encoder)
+        stage = Stage.of(history, encoder, ~held_out, None, past)
+        past = past.then(stage.told(held_out))
+        for name, prior in past.priors.items():
+            self._network(shapes[name]).train(
+                stage, prior, ~held_out, held_out, order.seed, order.epochs, watcher
+            )
+        record = self._predicted(stage, past.priors, held_out, serving)
+        stage = Stage.of(history, encoder, everything, stage, past)
+        for name, prior in past.priors.items():
+            self._deep[name].finish(stage, prior, order.seed)
+        return Chain(order, shapes, stage, past, record.seen_by_serving(known), n)
+
+    def _further(
+        self, chain: Chain, history: History, watcher: Watcher, serving: Opinion | None
+    ) -> Chain:
+        new = history.numbers > chain.past.numbers[-1]
+        touched = np.isin(history.users.astype(str), history.users[new].astype(str))
+        before, is_new = chain.stage.on(take(history, touched)), new[touched]
+        record = self._predicted(before, before.priors(), is_new, serving)
+        past = chain.past.then(before.told(is_new))
+        encoder, everything = Encoder.of(history, chain.stage.encoder), np.ones(len(history), bool)
+        stage = Stage.of(history, encoder, everything, chain.stage, past)
+        past = past.of(stage.told(everything))
+        for name, prior in past.priors.items():
+            self._deep[name].further(stage, prior, new, chain.order.seed, watcher)
+        record = chain.record.then(record)
+        return Chain(chain.order, chain.shapes, stage, past, record, chain.full_rows)
+
+    def _predicted(
+        self, stage: Stage, priors: Mapping[str, Floats], rows: Bools, serving: Opinion | None
+    ) -> Record:
+        """What each predictor says of these rows, none of which it has learned."""
+        history, inputs = take(stage.history, rows), stage.inputs
+        logit, time = (self._deep[n].linear(stage, priors[n], rows)[rows] for n in MODELS)
+        mu = dict(zip(("network_mu", "network_sigma"), time.T, strict=False))
+        said = (
+            {}
+            if serving is None
+            else dict(
+                zip(
+                    ("serving_p", "serving_mu", "serving_sigma"),
+                    serving(stage.history, np.flatnonzero(rows)),
+                    strict=True,
+                )
+            )
+        )
+        return Record.of(
+            number=history.numbers.astype(np.float64),
+            correct=history.is_correct.astype(np.float64),
+            log_seconds=np.log(history.seconds),
+            network_p=1 / (1 + np.exp(-logit[:, 0])),
+            **mu,
+            lnirt_p=inputs.p[rows], lnirt_mu=inputs.mu[rows], lnirt_sigma=inputs.sigma[rows],
+            cell_p=stage.means.outcome.at(history),
+            cell_mu=stage.means.log_seconds.at(history),
+            cell_sigma=np.full(len(history), stage.means.sigma),
+            **said,
+        )  # fmt: skip
+
+    def _network(self, shape: Shape) -> Deep:
+        held = self._deep.get(shape.name)
+        if held is None or held.shape != shape:
+            held = self._deep[shape.name] = Deep(shape)
         return held
 
 
-def _split(history: History, steps: list[Steps]) -> tuple[Bools, Bools]:
-    """The rows that are learned, and the newest fifth, in the store's order, of those in reach."""
-    kept = np.concatenate([each.rows for each in steps])
-    kept = kept[np.argsort(history.numbers[kept], kind="stable")]
-    edge = len(kept) - round(len(kept) * HELD_OUT)
-    learned, held_out = np.zeros((2, len(history)), dtype=np.bool_)
-    learned[kept[:edge]], held_out[kept[edge:]] = True, True
-    return learned, held_out
-
-
-def _values(name: str, history: History) -> NDArray[np.float32]:
-    if name == "correctness":
-        return history.is_correct.astype(np.float32)
-    return np.log(np.clip(history.seconds, *np.exp(LOG_SECONDS))).astype(np.float32)
-
-
-def _from_the_mean(model: keras.Model, target: Target) -> keras.Model:
-    """The model with the learned rows' mean as its first answer."""
-    mean = float(target.values[target.learned].mean())
-    if target.model == "correctness":
-        mean = float(np.log(np.clip(mean, 0.01, 0.99) / (1 - np.clip(mean, 0.01, 0.99))))
-    model.get_layer("last").bias.assign([mean])
-    return model
-
-
-def _follow(
-    reports: Iterable[EpochReport],
-    on_epoch: Callable[[EpochReport], None],
-    should_stop: Callable[[], bool],
-) -> None:
-    for report in reports:
-        on_epoch(report)
-        if should_stop():
-            raise TrainingStopped("The training was stopped before its end.")
-
-
-def _learn_the_rest(traced: TrainingSteps, target: Target, generator: np.random.Generator) -> None:
-    for _ in range(FINAL_EPOCHS):
-        learn(traced, target, target.learned | target.held_out, generator)
-    if not all(np.isfinite(weight).all() for weight in traced.weights):
-        raise TrainingFailed(f"The {target.model} network's weights are not finite.")
-
-
-def _scores(
-    history: History, learned: Bools, scored: Bools, correctness: Floats, time: Floats
-) -> tuple[float, dict[str, Any]]:
-    median = np.exp(np.clip(time, *LOG_SECONDS))
-    sigma = _sigma(history, learned, scored, median)
-    own = score_log_normal(
-        history.is_correct[scored],
-        sigmoid(correctness[scored]),
-        history.seconds[scored],
-        median[scored],
-        sigma,
+def _goes_on(chain: Chain, history: History, order: Order) -> bool:
+    """Whether a few steps more will do."""
+    encoder = Encoder.of(history, chain.stage.encoder)
+    return (
+        not order.anew
+        and order == chain.order
+        and len(history) < 2 * chain.full_rows
+        and history.numbers[-1] >= chain.past.numbers[-1]
+        and _shapes(encoder, order.arch) == chain.shapes
     )
-    baseline = topic_difficulty(history, learned, scored)
-    return sigma, own | {"topic_difficulty": baseline, "lnirt": None, "serving": None}
 
 
-def _sigma(history: History, learned: Bools, scored: Bools, median: Floats) -> float:
-    """Root mean squared log error on the held-out rows, shrunk to the learned rows' spread with
-    the weight of five, since a small history holds out as few as two."""
-    log_seconds = np.log(history.seconds)
-    squares = float(np.sum((log_seconds - np.log(median))[scored] ** 2))
-    spread = float(np.var(log_seconds[learned]))
-    mean = (squares + SIGMA_SHRINKAGE * spread) / (float(scored.sum()) + SIGMA_SHRINKAGE)
-    return max(0.05, float(np.sqrt(mean)))
+def _shapes(encoder: Encoder, arch: Arch) -> dict[str, Shape]:
+    rows = Sizes.of(encoder).rows
+    return {name: Shape(name, arch, *rows) for name in MODELS}

@@ -10,14 +10,23 @@ from typing import Any, ParamSpec, TypeVar
 import structlog
 
 from schemas import events
-from schemas.errors import NotEnoughData, RetraceError, TrainingFailed
+from schemas.errors import (
+    ArtifactError,
+    ModelRejected,
+    NotEnoughData,
+    RetraceError,
+    TrainingFailed,
+)
 from schemas.events import TrainRequest
+from schemas.history import History
 from schemas.settings import Settings
 from streams import database, history
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
+from training import artifacts
 from training.announce import Announcer
 from training.registry import Ended, Registry
+from training.served import Served
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,6 +53,7 @@ class Job:
         self.settings, self.patience = settings, patience
         self.store, self.registry = store, registry
         self.announcer, self.fitter = announcer, fitter
+        self._opponent: Served | None = None
 
     def run(self, request: TrainRequest) -> Ended:
         """The outcome; the registry has it when this returns.
@@ -64,7 +74,7 @@ class Job:
     def _outcome(self, request: TrainRequest) -> Ended:
         try:
             return self._publish(request)
-        except NotEnoughData as error:
+        except (NotEnoughData, ModelRejected) as error:
             return self._end(request, "rejected", str(error))
         except Stopped:
             raise
@@ -80,22 +90,48 @@ class Job:
         if request.data.source != "store":
             raise TrainingFailed("training from a range of the log is not available yet")
         self._await_store(request.completions)
-        past = self._stored(history.everything, self.registry.engine, request.completions)
-        fitted = self.fitter.fit(
-            past,
-            epochs=self.settings.train_epochs,
-            patience=self.settings.train_patience,
-            seed=self.settings.seed,
-            on_epoch=lambda report: self._epoch(request.request_id, report),
-            should_stop=self.patience.stop.is_set,
-        )
-        files = export.files(fitted)
-        metrics = events.ModelMetrics.model_validate(fitted.metrics)
-        updated = self._stored(self.registry.publish, request, files, fitted.metadata(), metrics)
+        past = self._stored(
+            history.sampled, self.registry.engine, request.completions,
+            self.settings.train_rows, self.settings.seed,
+        )  # fmt: skip
+        fitted = self._fitted(request, past)
+        files, metadata = export.files(fitted), fitted.metadata()
+        metrics = events.ModelMetrics.model_validate(metadata["metrics"])
+        updated = self._stored(self.registry.publish, request, files, metadata, metrics)
         if updated is None:
             return self._end(request, "failed", "ended by another trainer")
         self._prune()
         return Ended("published", None, updated.version)
+
+    def _fitted(self, request: TrainRequest, past: History) -> Any:
+        from training.deep import Watcher
+        from training.fit import Order
+
+        settings, version = self.settings, self._serving()
+        order = Order(
+            settings.seed, settings.train_arch, settings.train_epochs, request.trigger != "count"
+        )
+        watcher = Watcher(
+            lambda report: self._epoch(request.request_id, report), self.patience.stop.is_set
+        )
+        return self.fitter.fit(
+            past, order, watcher,
+            serving=version and version.before_learning, known=version and version.record,
+        )  # fmt: skip
+
+    def _serving(self) -> Served | None:
+        """The version that serves, to be scored beside the candidate; a broken one isn't."""
+        updated = self._stored(self.registry.serving)
+        if updated is None:
+            return None
+        if self._opponent is None or self._opponent.path != updated.artifact:
+            try:
+                root = self.settings.model_store_url()
+                self._opponent = Served(artifacts.read(root, updated.artifact, updated.sha256))
+            except ArtifactError as error:
+                log.warning("the serving version can't be scored", because=str(error))
+                self._opponent = None
+        return self._opponent
 
     def _await_store(self, completions: int) -> None:
         """A store that was just restored may still be reading the log."""

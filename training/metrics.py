@@ -5,7 +5,8 @@ Pure: imports numpy and the schemas only. Every figure is None where it is undef
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,20 @@ from schemas.history import History
 Z_80 = 1.2816
 SHRINKAGE = 4.0
 CLOSE_TO_CERTAIN = 1e-7
+BINS = 15
+USUAL_SIGMA = 0.5
+DEFAULT_P = 0.5
+DEFAULT_SECONDS = 60.0
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Metrics = dict[str, float | int | None]
+
+
+def take(history: History, rows: Ints | Bools) -> History:
+    """These rows of a history, in this order; a row keeps its number."""
+    return History(**{name: column[rows] for name, column in vars(history).items()})
 
 
 def log_loss(correct: Bools, p: Floats) -> float:
@@ -38,11 +49,34 @@ def auc(correct: Bools, p: Floats) -> float | None:
     return float((ranks[correct].sum() - hits * (hits + 1) / 2) / (hits * misses))
 
 
-def ece(correct: Bools, p: Floats, bins: int = 15) -> float:
+def bin_of(p: Floats, bins: int = BINS) -> Ints:
+    """The bin, 0 … bins - 1, of equal width that each probability falls into."""
+    return np.minimum((p * bins).astype(np.int64), bins - 1)
+
+
+def ece(correct: Bools, p: Floats, bins: int = BINS) -> float:
     """Expected calibration error over bins of equal width (Guo et al. 2017)."""
-    inside = np.minimum((p * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(inside, weights=correct - p, minlength=bins)
+    gap = np.bincount(bin_of(p, bins), weights=correct - p, minlength=bins)
     return float(np.abs(gap).sum() / len(p))
+
+
+def reliability(correct: Bools, p: Floats, bins: int = BINS) -> list[Metrics]:
+    """A reliability diagram's bins: edges, rows, mean probability and observed share of right
+    answers; both None in an empty bin."""
+    inside, edges = bin_of(p, bins), np.linspace(0, 1, bins + 1)
+    rows, sums, hits = (
+        np.bincount(inside, weights=weights, minlength=bins) for weights in (None, p, correct)
+    )
+    return [
+        {
+            "from": float(edges[at]),
+            "to": float(edges[at + 1]),
+            "rows": int(rows[at]),
+            "mean_p": float(sums[at] / rows[at]) if rows[at] else None,
+            "observed": float(hits[at] / rows[at]) if rows[at] else None,
+        }
+        for at in range(bins)
+    ]
 
 
 def score(
@@ -69,39 +103,73 @@ def score(
 
 
 def score_log_normal(
-    correct: Bools, p: Floats, seconds: Floats, median: Floats, sigma: float
+    correct: Bools, p: Floats, seconds: Floats, median: Floats, sigma: float | Floats
 ) -> Metrics:
-    """``score`` with the 80 % interval of a log-normal around the median."""
+    """``score`` with the 80 % interval of a log-normal around the median; sigma is the standard
+    deviation of log seconds, one for all rows or one a row."""
     spread = np.exp(Z_80 * sigma)
     return score(correct, p, seconds, median, median / spread, median * spread)
 
 
+def spread_of(residuals: Floats) -> float:
+    """Standard deviation of residuals of log seconds, shrunk to a usual one where rows are few."""
+    squares = float(np.sum(residuals**2)) + SHRINKAGE * USUAL_SIGMA**2
+    return float(np.sqrt(squares / (len(residuals) + SHRINKAGE)))
+
+
+@dataclass(frozen=True)
+class CellMeans:
+    """Means by (topic, difficulty), shrunk to the overall mean with the weight of four rows.
+
+    An unknown cell gets the overall mean, and without any row that is ``default``.
+    """
+
+    overall: float
+    means: dict[tuple[str, str], float]
+
+    @classmethod
+    def of(cls, history: History, values: Floats, default: float) -> CellMeans:
+        overall = float(values.mean()) if len(values) else default
+        index: dict[tuple[str, str], int] = {}
+        cell = [index.setdefault(key, len(index)) for key in _cells(history)]
+        rows = np.bincount(np.array(cell, dtype=np.int64))
+        sums = np.bincount(np.array(cell, dtype=np.int64), weights=values)
+        means = (sums + SHRINKAGE * overall) / (rows + SHRINKAGE)
+        return cls(overall, dict(zip(index, means.tolist(), strict=True)))
+
+    def at(self, history: History) -> Floats:
+        """The mean of each row's cell, [n]."""
+        cells = (self.means.get(key, self.overall) for key in _cells(history))
+        return np.fromiter(cells, dtype=np.float64, count=len(history))
+
+
+@dataclass(frozen=True)
+class TopicDifficulty:
+    """Cell means of outcome and of log seconds, and the spread around the latter."""
+
+    outcome: CellMeans
+    log_seconds: CellMeans
+    sigma: float
+
+    @classmethod
+    def of(cls, history: History) -> TopicDifficulty:
+        target = np.log(history.seconds)
+        log_seconds = CellMeans.of(history, target, np.log(DEFAULT_SECONDS))
+        outcome = CellMeans.of(history, history.is_correct.astype(np.float64), DEFAULT_P)
+        return cls(outcome, log_seconds, spread_of(target - log_seconds.at(history)))
+
+
 def topic_difficulty(history: History, learned: Bools, scored: Bools) -> Metrics:
-    """Cell means of outcome and log seconds over the learned rows, shrunk to their overall means
-    with the weight of four rows, scored on others."""
-    _, cell = np.unique(_cells(history), return_inverse=True)
-    target = history.is_correct.astype(np.float64), np.log(history.seconds)
-    p, log_seconds = (_shrunk_means(cell, values, learned) for values in target)
-    sigma = float(np.sqrt(np.mean((target[1] - log_seconds)[learned] ** 2)))
+    """``TopicDifficulty`` of the learned rows, scored on others."""
+    model, target = TopicDifficulty.of(take(history, learned)), take(history, scored)
     return score_log_normal(
-        history.is_correct[scored],
-        p[scored],
-        history.seconds[scored],
-        np.exp(log_seconds[scored]),
-        sigma,
+        target.is_correct,
+        model.outcome.at(target),
+        target.seconds,
+        np.exp(model.log_seconds.at(target)),
+        model.sigma,
     )
 
 
-def _cells(history: History) -> NDArray[Any]:
-    topics, difficulties = history.topics.astype(str), history.difficulties.astype(str)
-    _, topic = np.unique(topics, return_inverse=True)
-    names, difficulty = np.unique(difficulties, return_inverse=True)
-    return np.asarray(topic * len(names) + difficulty)
-
-
-def _shrunk_means(cell: NDArray[Any], values: Floats, learned: Bools) -> Floats:
-    overall = values[learned].mean()
-    sums = np.bincount(cell[learned], weights=values[learned], minlength=int(cell.max()) + 1)
-    rows = np.bincount(cell[learned], minlength=int(cell.max()) + 1)
-    means = (sums + SHRINKAGE * overall) / (rows + SHRINKAGE)
-    return np.asarray(means[cell], dtype=np.float64)
+def _cells(history: History) -> Iterator[tuple[str, str]]:
+    return zip(history.topics, history.difficulties, strict=True)

@@ -1,140 +1,142 @@
 """The two networks and their configuration, nothing else.
 
-Both read embeddings of learner, topic and difficulty and the task's normalised start time through
-LSTM 64 → LSTM 32 → Dense 32 → Dense 16, causally, so that one pass predicts every step.
-``correctness`` ends in a probability, ``time`` in the median of a log-normal, in seconds. Plain
-Keras layers only: the files load in safe mode.
+``residual``: a wide and a deep part. The wide part is the prior, linear in what is known at a
+task's start. The deep part reads embeddings of learner, topic and difficulty, the same features
+and the previous outcome through LSTM 64 → LSTM 32 → Dense 32 → Dense 16, causally, so that one
+pass predicts every step; its last layer starts at zero, so the model starts as the prior.
+
+``reference``: the networks that Retrace replaces, on embeddings and the normalised start time.
+
+``correctness`` ends in a probability [B, T], ``time`` in the median of a log-normal in seconds and
+the standard deviation of its logarithm [B, T, 2]. Plain Keras layers: the files load in safe mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
-from training.sequences import Encoder
+from training.features import FEATURES
+from training.prior import LIMIT
+from training.sequences import LOG_SECONDS
+from training.shapes import MODELS, SMALLEST_LOG_SIGMA, UNITS, WIDE, Shape, inputs_of
 
-MODELS = ("correctness", "time")
-UNITS = (64, 32)
-STATES = {"h1": UNITS[0], "c1": UNITS[0], "h2": UNITS[1], "c2": UNITS[1]}
+HEAD = (32, 16)
 DROPOUT = 0.2
-LOG_SECONDS = (-5.0, 12.0)
+
+Made = Callable[[str], Any]
+RunLstm = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How many names are known; tables have room to spare, so a new name seldom changes shapes."""
-
-    users: int
-    topics: int
-    difficulties: int
-
-    @classmethod
-    def of(cls, encoder: Encoder) -> Sizes:
-        return cls(len(encoder.users), len(encoder.topics), len(encoder.difficulties))
-
-    @property
-    def tables(self) -> Mapping[str, tuple[int, int]]:
-        """Rows and width of each embedding table. Row 0 is the unknown name."""
-        return {
-            "user": (power_of_two(self.users + 1, 64), width(self.users, 8, 64)),
-            "topic": (power_of_two(self.topics + 1, 16), width(self.topics, 4, 32)),
-            "difficulty": (power_of_two(self.difficulties + 1, 8), 4),
-        }
-
-
-def power_of_two(n: int, least: int) -> int:
-    """The smallest power of two that is at least ``n`` and at least ``least``, itself one."""
-    return max(least, 1 << max(0, n - 1).bit_length())
-
-
-def width(names: int, least: int, most: int) -> int:
-    return min(most, max(least, int(names**0.25 * 8)))
-
-
-def network(name: str, tables: Mapping[str, tuple[int, int]], seed: int) -> keras.Model:
-    """user, topic, difficulty int32 [B, T], time float32 [B, T] → [B, T]: p correct, or seconds."""
-    inputs = _inputs()
-    made = _layers(name, tables, seed)
-    return keras.Model(inputs, _connect(name, made, inputs, None)[0], name=name)
-
-
-def serving(model: keras.Model) -> keras.Model:
-    """The same layers with the LSTMs' states as further inputs and outputs, [B, 64] and [B, 32]."""
-    inputs = _inputs()
-    states = {name: keras.Input((units,), name=name) for name, units in STATES.items()}
-    made = {layer.name: layer for layer in model.layers}
-    output, after = _connect(model.name, made, inputs, states)
-    named = {"output": output} | {f"{name}_out": state for name, state in after.items()}
-    return keras.Model(inputs | states, named, name=f"{model.name}_serving")
-
-
-def _inputs() -> dict[str, Any]:
+def network(shape: Shape, seed: int) -> keras.Model:
+    """The Keras model of this shape, freshly drawn."""
     inputs = {
-        name: keras.Input((None,), dtype="int32", name=name)
-        for name in ("user", "topic", "difficulty")
+        name: keras.Input(
+            (None, FEATURES) if name == "features" else (None,), dtype=dtype, name=name
+        )
+        for name, dtype in inputs_of(shape.arch).items()
     }
-    return inputs | {"time": keras.Input((None,), dtype="float32", name="time")}
+    made = {layer.name: layer for layer in _layers(shape, seed)}
+    prior = wide(made.__getitem__, inputs, shape) if shape.arch == "residual" else None
+    residual = deep(made.__getitem__, inputs, shape, prior, lambda layer, x: layer(x))
+    output = _finished(made.__getitem__, shape, prior, made["gate"](residual))
+    return keras.Model(inputs, output, name=shape.name)
 
 
-def _layers(name: str, tables: Mapping[str, tuple[int, int]], seed: int) -> dict[str, Any]:
-    draws = np.random.SeedSequence([seed, MODELS.index(name)]).generate_state(32)
+def scaled(made: Made, inputs: Mapping[str, Any]) -> Any:
+    """The features standardised, and kept within ± 5 standard deviations, [B, T, FEATURES]."""
+    return keras.ops.clip(made("scaled")(inputs["features"]), -LIMIT, LIMIT)
+
+
+def wide(made: Made, inputs: Mapping[str, Any], shape: Shape) -> Any:
+    """The prior: a logit, or log seconds, [B, T, 1]."""
+    cell = inputs["topic"] * shape.difficulties + inputs["difficulty"]
+    words = {name: inputs[name] for name in WIDE[:3]} | {"cell": cell}
+    rows = [made(f"wide_{name}")(words[name]) for name in WIDE]
+    return made("wide")([made("wide_features")(scaled(made, inputs)), *rows])
+
+
+def deep(
+    made: Made, inputs: Mapping[str, Any], shape: Shape, prior: Any, lstm: RunLstm,
+    training: bool = False,
+) -> Any:  # fmt: skip
+    """What the networks add to the prior [B, T, outputs], before the gate."""
+    known = [made(f"{name}_embedding")(inputs[name]) for name in shape.embeddings]
+    if shape.arch == "reference":
+        known.append(made("time_column")(inputs["time"]))
+    else:
+        known += [scaled(made, inputs), made("prior_scaled")(prior)]
+    x = made("known")(known)
+    h = made("dropout1")(lstm(made("lstm1"), x), training=training)
+    h = made("dropout2")(lstm(made("lstm2"), h), training=training)
+    if shape.arch == "residual":
+        h = made("beside")([h, x])
+    return made("last")(made("dense2")(made("dense1")(h)))
+
+
+def _finished(made: Made, shape: Shape, prior: Any, gated: Any) -> Any:
+    """The answer: p correct [B, T], or median seconds and sigma [B, T, 2]."""
+    if shape.name == "correctness":
+        logit = gated if prior is None else made("sum")([prior, gated])
+        return made("output")(keras.ops.squeeze(keras.ops.sigmoid(logit), -1))
+    middle, spread = gated[..., :1], gated[..., 1:]
+    if prior is not None:
+        middle = made("sum")([prior, middle])
+    seconds = keras.ops.exp(keras.ops.clip(middle, *LOG_SECONDS))
+    sigma = keras.ops.exp(keras.ops.maximum(spread, SMALLEST_LOG_SIGMA))
+    return made("output")(keras.ops.concatenate([seconds, sigma], -1))
+
+
+def _layers(shape: Shape, seed: int) -> Iterator[Any]:
+    draws = np.random.SeedSequence([seed, MODELS.index(shape.name)]).generate_state(32)
     seeds = iter((draws // 2).tolist())
-
-    def glorot() -> Any:
-        return keras.initializers.GlorotUniform(next(seeds))
-
-    def lstm(units: int, label: str) -> Any:
-        return layers.LSTM(
-            units,
-            return_sequences=True,
-            return_state=True,
-            use_cudnn=False,
-            kernel_initializer=glorot(),
-            recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
-            name=label,
-        )
-
-    def dense(units: int, label: str, activation: str | None = "relu") -> Any:
-        return layers.Dense(units, activation, kernel_initializer=glorot(), name=label)
-
-    made = [
-        layers.Embedding(
-            rows,
-            columns,
-            embeddings_initializer=keras.initializers.RandomUniform(seed=next(seeds)),
-            name=f"{table}_embedding",
-        )
-        for table, (rows, columns) in tables.items()
-    ]
-    made += [layers.Reshape((-1, 1), name="time_column"), layers.Concatenate(name="task")]
-    made += [lstm(UNITS[0], "lstm1"), lstm(UNITS[1], "lstm2")]
-    made += [dense(32, "dense1"), dense(16, "dense2"), dense(1, "last", None)]
-    made += [layers.Dropout(DROPOUT, seed=next(seeds), name=f"dropout{i}") for i in (1, 2, 3)]
-    made += [layers.Reshape((-1,), name="linear")]
-    made += [
-        layers.Activation("sigmoid" if name == "correctness" else "exponential", name="output")
-    ]
-    return {layer.name: layer for layer in made}
+    for name, (rows, columns) in shape.embeddings.items():
+        draw = keras.initializers.RandomNormal(stddev=0.05, seed=next(seeds))
+        yield layers.Embedding(rows, columns, draw, name=f"{name}_embedding")
+    for units, number in zip(UNITS, (1, 2), strict=True):
+        yield _lstm(units, f"lstm{number}", seeds)
+        yield layers.Dropout(DROPOUT, seed=next(seeds), name=f"dropout{number}")
+    for units, number in zip(HEAD, (1, 2), strict=True):
+        draw = keras.initializers.GlorotUniform(next(seeds))
+        yield layers.Dense(units, "relu", kernel_initializer=draw, name=f"dense{number}")
+    zero = shape.arch == "residual"
+    draw = keras.initializers.Zeros() if zero else keras.initializers.GlorotUniform(next(seeds))
+    yield layers.Dense(shape.outputs, kernel_initializer=draw, name="last")
+    yield layers.Concatenate(name="known")
+    yield scale("gate", shape.outputs)
+    yield layers.Identity(name="output")
+    yield from _wide_layers(shape) if zero else [layers.Reshape((-1, 1), name="time_column")]
 
 
-def _connect(
-    name: str, made: Mapping[str, Any], inputs: Mapping[str, Any], states: Mapping[str, Any] | None
-) -> tuple[Any, dict[str, Any]]:
-    embedded = [
-        made[f"{table}_embedding"](inputs[table]) for table in ("user", "topic", "difficulty")
-    ]
-    x = made["task"]([*embedded, made["time_column"](inputs["time"])])
-    first = [states["h1"], states["c1"]] if states else None
-    second = [states["h2"], states["c2"]] if states else None
-    x, h1, c1 = made["lstm1"](x, initial_state=first)
-    x, h2, c2 = made["lstm2"](made["dropout1"](x), initial_state=second)
-    x = made["dense1"](made["dropout2"](x))
-    x = made["linear"](made["last"](made["dense2"](made["dropout3"](x))))
-    if name == "time":
-        x = keras.ops.clip(x, *LOG_SECONDS)
-    return made["output"](x), {"h1": h1, "c1": c1, "h2": h2, "c2": c2}
+def _lstm(units: int, name: str, seeds: Iterator[int]) -> Any:
+    return layers.LSTM(
+        units,
+        return_sequences=True,
+        use_cudnn=False,
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+        recurrent_initializer=keras.initializers.Orthogonal(seed=next(seeds)),
+        name=name,
+    )
+
+
+def _wide_layers(shape: Shape) -> Iterator[Any]:
+    rows = (shape.users, shape.topics, shape.difficulties, shape.topics * shape.difficulties)
+    for name, count in zip(WIDE, rows, strict=True):
+        yield layers.Embedding(count, 1, "zeros", name=f"wide_{name}")
+    yield layers.Dense(1, kernel_initializer="zeros", name="wide_features")
+    yield layers.Add(name="wide")
+    yield scale("scaled", FEATURES)
+    yield scale("prior_scaled", 1)
+    yield layers.Concatenate(name="beside")
+    yield layers.Add(name="sum")
+
+
+def scale(name: str, columns: int) -> Any:
+    """Each column times a number plus a number of its own."""
+    return layers.EinsumDense(
+        "btf,f->btf", (None, columns), bias_axes="f", kernel_initializer="ones", name=name
+    )

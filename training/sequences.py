@@ -1,8 +1,9 @@
-"""Histories to arrays, the same code for training and for serving, so that they can't differ.
+"""Histories to arrays, the same code for training, evaluation and serving.
 
-A step's inputs are what is known when its task starts: the learner, topic, difficulty and start
-time. Its outcome and duration never enter. A task to predict is the last step after the learner's
-earlier completions. Pure: imports numpy and the schemas, nothing else.
+A learner's tasks stand in the order of their start, equal starts in the store's order. A step's
+inputs are what is known at its start: the task's words, and what a ``Memory`` holds after the
+completions that lie before: ``completed_at`` ≤ this ``started_at``, in whole milliseconds.
+Its own outcome and duration never enter. Pure: imports numpy, the schemas and the features.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.history import History
+from training.features import FEATURES, Memory, Tasks, places
+from training.lnirt import Lnirt
 
 MAX_STEPS = 1024
 SHORTEST = 8
 LEARNERS = 16
+LOG_SECONDS = (-7.0, 12.0)
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -28,11 +33,7 @@ Ints = NDArray[np.int64]
 class Vocabulary:
     """Names with their indices 1 … n; 0 stands for every other name."""
 
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, values: NDArray[np.object_]) -> Vocabulary:
-        return cls(tuple(sorted({str(value) for value in values})))
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,6 +49,11 @@ class Vocabulary:
         indices = (self._indices.get(value, 0) for value in values)
         return np.fromiter(indices, dtype=np.int64, count=len(values))
 
+    def extended(self, values: NDArray[np.object_]) -> Vocabulary:
+        """With the new names among these after those it has, so that no index changes."""
+        new = sorted({str(value) for value in values}.difference(self._indices))
+        return Vocabulary((*self.names, *new)) if new else self
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -57,10 +63,10 @@ class Scaling:
     last: float
 
     @classmethod
-    def of(cls, times: NDArray[np.float64]) -> Scaling:
+    def of(cls, times: Floats) -> Scaling:
         return cls(float(times.min()), float(times.max())) if len(times) else cls(0.0, 0.0)
 
-    def apply(self, times: NDArray[np.float64]) -> NDArray[np.float32]:
+    def apply(self, times: Floats) -> NDArray[np.float32]:
         span = self.last - self.first
         scaled = (times - self.first) / (span if span > 0 else 1.0)
         return np.clip(scaled, -1.0, 2.0).astype(np.float32)
@@ -68,7 +74,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Everything needed to turn tasks into the networks' inputs; kept with the model."""
+    """Everything needed to turn tasks into numbers; kept with the model."""
 
     users: Vocabulary
     topics: Vocabulary
@@ -76,12 +82,40 @@ class Encoder:
     scaling: Scaling
 
     @classmethod
-    def of(cls, history: History) -> Encoder:
+    def of(cls, history: History, before: Encoder | None = None) -> Encoder:
+        """Of a history; names that ``before`` knows keep their indices."""
+        nothing = Vocabulary()
+        users, topics, difficulties = (
+            (before.users, before.topics, before.difficulties) if before else (nothing,) * 3
+        )
         return cls(
-            Vocabulary.of(history.users),
-            Vocabulary.of(history.topics),
-            Vocabulary.of(history.difficulties),
+            users.extended(history.users),
+            topics.extended(history.topics),
+            difficulties.extended(history.difficulties),
             Scaling.of(history.started_at),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """How many users, topics and difficulties have an index, the unknown one included."""
+        return len(self.users) + 1, len(self.topics) + 1, len(self.difficulties) + 1
+
+    def tasks(self, history: History, learner: Ints | None = None) -> Tasks:
+        """A history's rows as numbers; ``learner`` where rows aren't to be told apart by user."""
+        if learner is None:
+            learner = np.unique(history.users.astype(str), return_inverse=True)[1]
+        started = np.rint(history.started_at * 1000.0).astype(np.int64)
+        completed = np.rint(history.completed_at * 1000.0).astype(np.int64)
+        return Tasks(
+            np.asarray(learner, dtype=np.int64),
+            self.users.encode(history.users),
+            self.topics.encode(history.topics),
+            self.difficulties.encode(history.difficulties),
+            started,
+            np.maximum(completed, started),
+            history.is_correct,
+            np.clip(np.log(history.seconds), *LOG_SECONDS),
+            history.timed_out,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,88 +136,83 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Steps:
-    """One learner's tasks in the store's order, as columns of equal length.
+class Inputs:
+    """What is known when each of n tasks starts: columns of length n in the tasks' order.
 
-    ``rows`` are positions in the history the steps came from; -1 for a task to predict.
+    ``columns`` feed the networks: user, topic, difficulty, previous, previous_difficulty int32,
+    time float32, features float32 [n, FEATURES]. ``p``, ``mu``, ``sigma`` are LNIRT's answer.
     """
 
-    rows: Ints
-    user: Ints
-    topic: Ints
-    difficulty: Ints
-    time: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    columns: Mapping[str, NDArray[Any]]
+    p: Floats
+    mu: Floats
+    sigma: Floats
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Steps padded on the right to [B, T]; ``mask`` is 1 for real steps, ``rows`` -1 elsewhere.
+    """Steps padded on the right to [B, T]; ``rows`` are their tasks' positions, -1 elsewhere."""
 
-    ``members`` are the positions of the batch's sequences in the list they came from.
-    """
-
-    members: Ints
     rows: Ints
-    user: NDArray[np.int32]
-    topic: NDArray[np.int32]
-    difficulty: NDArray[np.int32]
-    time: NDArray[np.float32]
     mask: NDArray[np.float32]
-
-    @property
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        return {
-            "user": self.user,
-            "topic": self.topic,
-            "difficulty": self.difficulty,
-            "time": self.time,
-        }
+    inputs: dict[str, NDArray[Any]]
 
 
-def sequences(history: History, encoder: Encoder) -> list[Steps]:
-    """One ``Steps`` a learner, by name, each with the newest ``MAX_STEPS`` completions at most."""
-    if not len(history):
+def replay(tasks: Tasks, encoder: Encoder, model: Lnirt) -> Inputs:
+    """Walks through every learner's tasks once, all learners side by side."""
+    at, rows = places(tasks)
+    memory = Memory(model, int(tasks.learner.max(initial=-1)) + 1, rows)
+    n = len(tasks)
+    features = np.zeros((n, FEATURES), dtype=np.float32)
+    previous = np.zeros((2, n), dtype=np.int32)
+    p, mu, sigma = np.zeros((3, n))
+    for starts, ends in _rounds(tasks):
+        if len(starts):
+            known = memory.read(tasks, at, starts)
+            features[starts] = known.features
+            previous[:, starts] = known.previous, known.previous_difficulty
+            p[starts], mu[starts], sigma[starts] = known.p, known.mu, known.sigma
+        if len(ends):
+            memory.advance(tasks, at, ends)
+    columns = {
+        "user": tasks.user.astype(np.int32),
+        "topic": tasks.topic.astype(np.int32),
+        "difficulty": tasks.difficulty.astype(np.int32),
+        "previous": previous[0],
+        "previous_difficulty": previous[1],
+        "time": encoder.scaling.apply(tasks.started / 1000.0),
+        "features": features,
+    }
+    return Inputs(columns, p, mu, sigma)
+
+
+def _rounds(tasks: Tasks) -> Iterator[tuple[Ints, Ints]]:
+    """The starts and the completions that come next for each learner: every learner's events in
+    the order of time, one a round."""
+    n = len(tasks)
+    row, learner = np.tile(np.arange(n), 2), np.tile(tasks.learner, 2)
+    moment = np.concatenate([tasks.started, tasks.completed])
+    is_start = np.arange(2 * n) < n
+    # At one instant: what was completed, then what starts, then what took no time at all.
+    kind = np.where(is_start, 1, np.where(np.tile(tasks.completed > tasks.started, 2), 0, 2))
+    order = np.lexsort((row, kind, moment, learner))
+    sorted_learner = learner[order]
+    first = np.append(True, sorted_learner[1:] != sorted_learner[:-1])
+    at = np.arange(2 * n)
+    turn = at - np.maximum.accumulate(np.where(first, at, 0))
+    order = order[np.argsort(turn, kind="stable")]
+    for events in np.split(order, np.cumsum(np.bincount(turn))[:-1]):
+        yield row[events[is_start[events]]], row[events[~is_start[events]]]
+
+
+def sequences(tasks: Tasks, longest: int = MAX_STEPS) -> list[Ints]:
+    """Each learner's rows in the order of their start, cut after every ``longest`` of them."""
+    if not len(tasks):
         return []
-    order = np.argsort(history.numbers, kind="stable")
-    names, learner = np.unique(history.users.astype(str), return_inverse=True)
-    order = order[np.argsort(learner[order], kind="stable")]
-    edges = np.cumsum(np.bincount(learner, minlength=len(names)))[:-1]
-    every = _encode(history, encoder)
-    return [_take(every, rows[-MAX_STEPS:]) for rows in np.split(order, edges)]
-
-
-def with_task(
-    past: History, encoder: Encoder, user: str, topic: str, difficulty: str, started_at: float
-) -> Steps:
-    """A learner's newest completions, then the task to predict as the last step."""
-    newest = np.argsort(past.numbers, kind="stable")[-(MAX_STEPS - 1) :]
-    steps = _take(_encode(past, encoder), newest)
-    start = encoder.scaling.apply(np.array([started_at], dtype=np.float64))
-    return Steps(
-        np.append(steps.rows, -1),
-        np.append(steps.user, encoder.users.index(user)),
-        np.append(steps.topic, encoder.topics.index(topic)),
-        np.append(steps.difficulty, encoder.difficulties.index(difficulty)),
-        np.append(steps.time, start),
-    )
-
-
-def _encode(history: History, encoder: Encoder) -> Steps:
-    return Steps(
-        np.arange(len(history)),
-        encoder.users.encode(history.users),
-        encoder.topics.encode(history.topics),
-        encoder.difficulties.encode(history.difficulties),
-        encoder.scaling.apply(history.started_at),
-    )
-
-
-def _take(steps: Steps, at: Ints) -> Steps:
-    columns = (steps.rows, steps.user, steps.topic, steps.difficulty, steps.time)
-    return Steps(*(column[at] for column in columns))  # type: ignore[arg-type]
+    order = np.lexsort((np.arange(len(tasks)), tasks.started, tasks.learner))
+    edges = np.cumsum(np.bincount(tasks.learner))[:-1]
+    whole = np.split(order, edges)
+    return [rows[i : i + longest] for rows in whole for i in range(0, len(rows), longest)]
 
 
 def bucket(steps: int) -> int:
@@ -192,30 +221,29 @@ def bucket(steps: int) -> int:
 
 
 def batches(
-    all_steps: Sequence[Steps],
+    all_rows: Sequence[Ints],
+    inputs: Inputs,
     *,
     learners: int = LEARNERS,
     generator: np.random.Generator | None = None,
 ) -> Iterator[Batch]:
     """Batches of sequences of similar length; with a generator, mixed and in random order."""
-    lengths = np.array([bucket(len(steps)) for steps in all_steps], dtype=np.int64)
+    lengths = np.array([bucket(len(rows)) for rows in all_rows], dtype=np.int64)
     order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
     order = order[np.argsort(-lengths[order], kind="stable")]
     groups = [order[i : i + learners] for i in range(0, len(order), learners)]
     for at in range(len(groups)) if generator is None else generator.permutation(len(groups)):
-        yield pad(all_steps, groups[at])
+        yield pad([all_rows[member] for member in groups[at]], inputs)
 
 
-def pad(all_steps: Sequence[Steps], members: Ints) -> Batch:
-    """The sequences at ``members``, as [members, bucketed length]."""
-    shape = (len(members), bucket(max(len(all_steps[member]) for member in members)))
-    rows = np.full(shape, -1, dtype=np.int64)
-    user, topic, difficulty = (np.zeros(shape, dtype=np.int32) for _ in range(3))
-    time, mask = (np.zeros(shape, dtype=np.float32) for _ in range(2))
+def pad(members: Sequence[Ints], inputs: Inputs) -> Batch:
+    """These sequences side by side, as [members, bucketed length]."""
+    rows = np.full((len(members), bucket(max(map(len, members)))), -1, dtype=np.int64)
     for line, member in enumerate(members):
-        steps = all_steps[member]
-        here = slice(0, len(steps))
-        rows[line, here], mask[line, here] = steps.rows, 1.0
-        user[line, here], topic[line, here] = steps.user, steps.topic
-        difficulty[line, here], time[line, here] = steps.difficulty, steps.time
-    return Batch(members, rows, user, topic, difficulty, time, mask)
+        rows[line, : len(member)] = member
+    real = rows >= 0
+    padded = {}
+    for name, column in inputs.columns.items():
+        padded[name] = column[rows]
+        padded[name][~real] = 0
+    return Batch(rows, real.astype(np.float32), padded)

@@ -16,90 +16,124 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.networks import network
+from training.features import FEATURES
+from training.networks import deep, network
+from training.shapes import SMALLEST_LOG_SIGMA, Shape, inputs_of
 
-# Adam 1e-2 for up to 100 steps, then less: 3e-3 for the eight hundred of 400 learners.
-LEARNING_RATE = 1e-2
-STEPS = 100
-CLIP_NORM = 1.0
-INPUTS = {"user": tf.int32, "topic": tf.int32, "difficulty": tf.int32, "time": tf.float32}
+CLIP_NORM = 5.0
+FROZEN = ("wide", "scaled", "prior_scaled", "gate")
+LEAST_SURVIVAL = 1e-7
+FARTHEST = 5.0
 
 Floats = NDArray[np.float32]
-Tables = Mapping[str, tuple[int, int]]
 
 
 class TrainingSteps:
-    """One network of fixed sizes with its optimizer, traced once and used for many trainings."""
+    """One network of a fixed shape with its optimizer, traced once and used for many trainings."""
 
-    def __init__(self, name: str, tables: Tables) -> None:
-        self.tables = tables
-        self._model = network(name, tables, seed=0)
-        self._loss = _cross_entropy if name == "correctness" else _squared_error
-        self._optimizer = keras.optimizers.Adam(LEARNING_RATE, global_clipnorm=CLIP_NORM)
-        self._optimizer.build(self._model.trainable_variables)
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.model = network(shape, seed=0)
+        self._learned = [
+            v for layer in self.model.layers if not layer.name.startswith(FROZEN)
+            for v in layer.trainable_variables
+        ]  # fmt: skip
+        self._loss = _LOSSES[shape.arch, shape.name]
+        self._optimizer = keras.optimizers.Adam(global_clipnorm=CLIP_NORM)
+        self._optimizer.build(self._learned)
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
-        inputs = {key: tf.TensorSpec((None, None), dtype) for key, dtype in INPUTS.items()}
+        inputs = {
+            name: tf.TensorSpec(
+                (None, None, FEATURES) if name == "features" else (None, None), kind
+            )
+            for name, kind in inputs_of(shape.arch).items()
+        }
         column = tf.TensorSpec((None, None), tf.float32)
         self._learn = tf.function(
-            self._learn_step, input_signature=(inputs, column, column), autograph=False
+            self._learn_step, input_signature=(inputs, *[column] * 4), autograph=False
         )
-        self._predict = tf.function(self._predict_step, input_signature=(inputs,), autograph=False)
+        self._predict = tf.function(
+            self._predict_step, input_signature=(inputs, column), autograph=False
+        )
 
-    def begin(self, fresh: keras.Model, steps: int) -> None:
-        """Forget everything; start from the weights and random states of a network just built.
-
-        ``steps`` are how many it may take: the more, the smaller each is.
-        """
-        self._model.set_weights(fresh.get_weights())
-        for ours, theirs in zip(_random_states(self._model), _random_states(fresh), strict=True):
+    def begin(self, seed: int) -> None:
+        """Forget everything; start from a network just drawn."""
+        fresh = network(self.shape, seed)
+        self.model.set_weights(fresh.get_weights())
+        for ours, theirs in zip(_random_states(self.model), _random_states(fresh), strict=True):
             ours.assign(theirs)
         for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
             variable.assign(value)
-        self._optimizer.learning_rate = LEARNING_RATE * min(1.0, math.sqrt(STEPS / steps))
 
-    def learn(self, inputs: Mapping[str, Any], targets: Floats, weights: Floats) -> float:
+    def set(self, layer: str, *weights: Any) -> None:
+        """Give a layer that isn't trained here its weights."""
+        held = self.model.get_layer(layer).weights
+        for variable, value in zip(held, weights, strict=True):
+            variable.assign(np.reshape(value, variable.shape))
+
+    def set_table(self, layer: str, table: Any) -> None:
+        """Give an embedding of one column its rows; it may have room for more. [topics,
+        difficulties] are laid out as the network numbers its cells."""
+        (variable,) = self.model.get_layer(layer).weights
+        room = np.zeros(variable.shape, dtype=np.float32)
+        if table.ndim == 2:
+            grid = room.reshape(-1, self.shape.difficulties)
+            grid[: table.shape[0], : table.shape[1]] = table
+        else:
+            room[: len(table), 0] = table
+        variable.assign(room)
+
+    def loss(self, targets: Floats, timed_out: Floats, prior: Floats, residual: Floats) -> float:
+        """The mean loss of n rows whose residuals [n, outputs] are known."""
+        losses = self._loss(targets, timed_out, self._linear(prior, residual))
+        return float(tf.reduce_mean(losses))
+
+    def learn(
+        self, rate: float, inputs: Mapping[str, Any], prior: Floats, targets: Floats,
+        timed_out: Floats, weights: Floats,
+    ) -> float:  # fmt: skip
         """One Adam step on the weighted mean loss; returns the weighted sum before the step.
 
-        A gradient that overflows on its way back through a long history is left out.
+        All columns are [B, T]. A gradient that overflows on its way back through a long history is
+        left out.
         """
-        return float(self._learn(dict(inputs), targets, weights))
+        self._optimizer.learning_rate = rate
+        mine = {name: inputs[name] for name in inputs_of(self.shape.arch)}
+        return float(self._learn(mine, prior, targets, timed_out, weights))
 
-    def predict(self, inputs: Mapping[str, Any]) -> Floats:
-        """Logits, or log seconds, [B, T]."""
-        return np.asarray(self._predict(dict(inputs)))
+    def predict(self, inputs: Mapping[str, Any], prior: Floats) -> Floats:
+        """What is to be added to the prior, before the gate: [B, T, outputs]."""
+        mine = {name: inputs[name] for name in inputs_of(self.shape.arch)}
+        return np.asarray(self._predict(mine, prior))
 
-    @property
-    def weights(self) -> list[Floats]:
-        return list(self._model.get_weights())
-
-    @weights.setter
-    def weights(self, values: list[Floats]) -> None:
-        self._model.set_weights(values)
-
-    def _learn_step(self, inputs: Any, targets: Any, weights: Any) -> Any:
-        variables = self._model.trainable_variables
+    def _learn_step(
+        self, inputs: Any, prior: Any, targets: Any, timed_out: Any, weights: Any
+    ) -> Any:
         with tf.GradientTape() as tape:
-            losses = self._loss(targets, linear(self._model, inputs, training=True))
+            residual = self._residual(inputs, prior, training=True)
+            losses = self._loss(targets, timed_out, self._linear(prior, residual))
             total = tf.reduce_sum(weights * losses)
             mean = total / tf.maximum(tf.reduce_sum(weights), 1.0)
-        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(mean, variables)]
+        gradients = [tf.convert_to_tensor(g) for g in tape.gradient(mean, self._learned)]
         bounded = tf.math.is_finite(tf.linalg.global_norm(gradients))
-        self._optimizer.apply([tf.where(bounded, g, 0.0) for g in gradients], variables)
+        self._optimizer.apply([tf.where(bounded, g, 0.0) for g in gradients], self._learned)
         return total
 
-    def _predict_step(self, inputs: Any) -> Any:
-        return linear(self._model, inputs, training=False)
+    def _predict_step(self, inputs: Any, prior: Any) -> Any:
+        return self._residual(inputs, prior, training=False)
+
+    def _residual(self, inputs: Any, prior: Any, *, training: bool) -> Any:
+        made = self.model.get_layer
+        return deep(made, inputs, self.shape, prior[..., None], _lstm, training)
+
+    def _linear(self, prior: Any, residual: Any) -> Any:
+        """A logit, or log seconds and log sigma, without the small-data guard."""
+        return residual + self.model.get_layer("gate").bias + _first(prior, self.shape.outputs)
 
 
-def linear(model: keras.Model, inputs: Mapping[str, Any], *, training: bool) -> Any:
-    """The model's logit, or unclipped log seconds, of every step, [B, T]."""
-    layer = model.get_layer
-    embedded = [layer(f"{t}_embedding")(inputs[t]) for t in ("user", "topic", "difficulty")]
-    x = layer("task")([*embedded, layer("time_column")(inputs["time"])])
-    x = layer("dropout1")(_lstm(layer("lstm1"), x), training=training)
-    x = layer("dropout2")(_lstm(layer("lstm2"), x), training=training)
-    x = layer("dropout3")(layer("dense1")(x), training=training)
-    return layer("linear")(layer("last")(layer("dense2")(x)))
+def _first(column: Any, columns: int) -> Any:
+    """[B, T] to [B, T, columns], zero but in the first column."""
+    return tf.stack([column, *[tf.zeros_like(column)] * (columns - 1)], axis=-1)
 
 
 def _lstm(layer: keras.layers.LSTM, x: Any) -> Any:
@@ -123,13 +157,36 @@ def _lstm(layer: keras.layers.LSTM, x: Any) -> Any:
     return tf.transpose(result.h, (1, 0, 2))
 
 
-def _cross_entropy(targets: Any, logits: Any) -> Any:
-    return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+def _cross_entropy(targets: Any, timed_out: Any, linear: Any) -> Any:
+    return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=linear[..., 0])
 
 
-def _squared_error(targets: Any, log_seconds: Any) -> Any:
-    return tf.square(log_seconds - targets)
+def _squared_error(targets: Any, timed_out: Any, linear: Any) -> Any:
+    return tf.square(linear[..., 0] - targets)
+
+
+def _log_normal(targets: Any, timed_out: Any, linear: Any) -> Any:
+    """Negative log-likelihood of log seconds. A time-out's clock reading is what will be shown, so
+    it moves the median like any other; that the true time was longer is told to sigma alone."""
+    log_sigma = tf.maximum(linear[..., 1], SMALLEST_LOG_SIGMA)
+    error = targets - linear[..., 0]
+    z = error * tf.exp(-log_sigma)
+    seen = 0.5 * tf.square(z) + log_sigma
+    longer = 0.5 * tf.math.erfc(
+        tf.minimum(tf.stop_gradient(error) * tf.exp(-log_sigma), FARTHEST) / math.sqrt(2.0)
+    )
+    pull = 0.5 * tf.square(error) * tf.stop_gradient(tf.exp(-2.0 * log_sigma))
+    censored = pull - tf.math.log(tf.maximum(longer, LEAST_SURVIVAL))
+    return tf.where(timed_out > 0, censored, seen)
+
+
+_LOSSES = {
+    ("residual", "correctness"): _cross_entropy,
+    ("residual", "time"): _log_normal,
+    ("reference", "correctness"): _cross_entropy,
+    ("reference", "time"): _squared_error,
+}
 
 
 def _random_states(model: keras.Model) -> list[Any]:
-    return [model.get_layer(f"dropout{i}").seed_generator.state for i in (1, 2, 3)]
+    return [model.get_layer(f"dropout{i}").seed_generator.state for i in (1, 2)]

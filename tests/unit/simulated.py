@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from schemas.history import History
-from training.fit import Fitted, Fitter
+from training.fit import Fitted, Fitter, Order
 
 DIFFICULTIES = ("easy", "medium", "hard")
 
@@ -42,4 +42,4 @@ def fitter() -> Fitter:
 
 @cache
 def fitted() -> Fitted:
-    return fitter().fit(history(40, 1200), seed=1)
+    return Fitter().fit(history(40, 1200), Order(seed=1))

@@ -1,75 +1,155 @@
+"""The Keras models: they start as the prior, are causal, and equal the pass that trains them."""
+
+from __future__ import annotations
+
+from functools import cache
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from simulated import history
 
-from training.export import keras_bytes
-from training.networks import MODELS, Sizes, network, serving, width
-from training.steps import linear
+from training.deep import Deep, Watcher
+from training.export import keras_bytes, set_weights
+from training.features import FEATURES
+from training.networks import network, wide
+from training.sequences import Encoder
+from training.shapes import MODELS, Shape, Sizes, inputs_of
+from training.stage import Stage
+from training.steps import TrainingSteps
 
-TABLES = Sizes(20, 6, 3).tables
-
-
-def random_inputs(learners: int, length: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(5)
-    shape = (learners, length)
-    return {
-        "user": random.integers(0, 20, shape).astype(np.int32),
-        "topic": random.integers(0, 6, shape).astype(np.int32),
-        "difficulty": random.integers(0, 3, shape).astype(np.int32),
-        "time": random.random(shape).astype(np.float32),
-    }
+BOTH = [(name, arch) for name in MODELS for arch in ("residual", "reference")]
+SIZES = Sizes(20, 6, 3)
 
 
-def test_embedding_widths_grow_with_the_fourth_root() -> None:
-    assert [width(n, 8, 64) for n in (1, 16, 400, 10_000)] == [8, 16, 35, 64]
-    assert [width(n, 4, 32) for n in (0, 1, 6, 10_000)] == [4, 8, 12, 32]
+def shape_of(name: str, arch: str) -> Shape:
+    return Shape(name, arch, *SIZES.rows)  # type: ignore[arg-type]
+
+
+def random_inputs(shape: Shape, learners: int, length: int, seed: int = 5) -> dict[str, np.ndarray]:
+    """Any history at all, features far outside included."""
+    random = np.random.default_rng(seed)
+    most = {n: rows for n, (rows, _) in shape.embeddings.items()}
+    found: dict[str, np.ndarray] = {}
+    for name in inputs_of(shape.arch):
+        if name == "features":
+            found[name] = random.normal(0, 4, (learners, length, FEATURES)).astype(np.float32)
+        elif name == "time":
+            found[name] = random.uniform(-1, 2, (learners, length)).astype(np.float32)
+        else:
+            found[name] = random.integers(0, most[name], (learners, length)).astype(np.int32)
+    return found
+
+
+def shaken(model: keras.Model, seed: int = 7) -> keras.Model:
+    """No weight stays at zero, so that no part of the model is idle."""
+    random = np.random.default_rng(seed)
+    for layer in model.layers:
+        weights = layer.get_weights()
+        layer.set_weights([w + random.normal(0, 0.1, w.shape).astype(w.dtype) for w in weights])
+    return model
+
+
+@cache
+def traced(name: str, arch: str) -> TrainingSteps:
+    steps = TrainingSteps(shape_of(name, arch))
+    shaken(steps.model)
+    return steps
+
+
+def by_layer(model: keras.Model) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
 
 
 def test_tables_have_room_for_new_names() -> None:
-    assert Sizes(20, 6, 3).tables == {"user": (64, 16), "topic": (16, 12), "difficulty": (8, 4)}
-    assert Sizes(63, 15, 7).tables["user"][0] == 64
-    assert Sizes(64, 16, 8).tables["user"][0] == 128
+    assert Sizes(20, 6, 3).rows == (64, 16, 8)
+    assert Sizes(63, 15, 7).rows == (64, 16, 8)
+    assert Sizes(64, 16, 8).rows == (128, 32, 16)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_saved_models_load_in_safe_mode(name: str, tmp_path: Path) -> None:
-    model, inputs = network(name, TABLES, seed=3), random_inputs(2, 9)
-    (tmp_path / "model.keras").write_bytes(keras_bytes(model))
+def test_a_new_model_says_what_the_prior_says(name: str) -> None:
+    past = history(8, 150)
+    encoder, every = Encoder.of(past), np.ones(150, dtype=np.bool_)
+    stage = Stage.of(past, encoder, every)
+    prior = stage.priors()[name]
+    deep = Deep(Shape(name, "residual", *Sizes.of(encoder).rows))
+    deep.train(stage, prior, every, every, seed=1, rounds=0, watcher=Watcher())
+    assert deep.linear(stage, prior, every)[:, 0] == pytest.approx(prior)
+    inputs = {n: stage.inputs.columns[n][None] for n in inputs_of("residual")}
+    output = np.asarray(deep.traced.model(inputs))[0]
+    if name == "correctness":
+        assert output == pytest.approx(1 / (1 + np.exp(-prior)), abs=1e-5)
+    else:
+        assert output[:, 0] == pytest.approx(np.exp(prior), rel=1e-4)
+        assert output[:, 1] == pytest.approx(stage.prior.sigma, rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "arch"), BOTH)
+def test_the_fused_training_pass_is_the_same_network(name: str, arch: str) -> None:
+    steps = traced(name, arch)
+    model, inputs = steps.model, random_inputs(steps.shape, 4, 30)
+    prior = np.zeros((4, 30), dtype=np.float32)
+    if arch == "residual":
+        prior = np.asarray(wide(model.get_layer, inputs, steps.shape))[..., 0]
+    scale, bias = model.get_layer("gate").get_weights()
+    linear = (steps.predict(inputs, prior) * scale + bias).astype(np.float64)
+    linear[..., 0] += prior
+    expected = np.asarray(model(inputs))
+    assert np.ptp(expected) > 0.05
+    if name == "correctness":
+        np.testing.assert_allclose(1 / (1 + np.exp(-linear[..., 0])), expected, atol=1e-5)
+    else:
+        np.testing.assert_allclose(linear, np.log(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "arch"), BOTH)
+def test_saved_models_load_in_safe_mode(name: str, arch: str, tmp_path: Path) -> None:
+    model, shape = traced(name, arch).model, shape_of(name, arch)
+    inputs = random_inputs(shape, 2, 9)
+    (tmp_path / "model.keras").write_bytes(keras_bytes(shape, by_layer(model)))
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert np.array_equal(loaded(inputs), model(inputs))
-    assert "h1" in {tensor.name for tensor in serving(loaded).inputs}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_later_step_never_changes_an_earlier_output(name: str) -> None:
-    model, inputs = network(name, TABLES, seed=3), random_inputs(2, 12)
-    before = np.asarray(model(inputs))
-    inputs["topic"][:, 8:] = 5 - inputs["topic"][:, 8:]
-    after = np.asarray(model(inputs))
+@pytest.mark.parametrize(("name", "arch"), BOTH)
+def test_weights_by_layer_are_all_there_is(name: str, arch: str) -> None:
+    model, shape = traced(name, arch).model, shape_of(name, arch)
+    other, inputs = network(shape, seed=9), random_inputs(shape, 2, 9)
+    assert not np.array_equal(other(inputs), model(inputs))
+    set_weights(other, by_layer(model))
+    assert np.array_equal(other(inputs), model(inputs))
+
+
+@pytest.mark.parametrize(("name", "arch"), BOTH)
+def test_a_later_step_never_changes_an_earlier_output(name: str, arch: str) -> None:
+    model, shape = traced(name, arch).model, shape_of(name, arch)
+    inputs, other = (random_inputs(shape, 2, 12, seed) for seed in (1, 2))
+    mixed = {n: np.concatenate([inputs[n][:, :8], other[n][:, 8:]], axis=1) for n in inputs}
+    before, after = np.asarray(model(inputs)), np.asarray(model(mixed))
     assert np.array_equal(before[:, :8], after[:, :8])
-    assert not np.array_equal(before[:, 8:], after[:, 8:])
+    assert not np.isclose(before[:, 8:], after[:, 8:]).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_fused_training_pass_is_the_same_network(name: str) -> None:
-    model, inputs = network(name, TABLES, seed=3), random_inputs(4, 30)
-    fused = np.asarray(linear(model, inputs, training=False), dtype=np.float64)
-    output = 1 / (1 + np.exp(-fused)) if name == "correctness" else np.exp(fused)
-    assert np.abs(output - np.asarray(model(inputs))).max() < 1e-6
-
-
-def test_extreme_weights_never_overflow_the_time() -> None:
-    model = network("time", TABLES, seed=3)
-    for bias in (1e6, -1e6):
-        model.get_layer("last").bias.assign([bias])
-        seconds = np.asarray(model(random_inputs(1, 8)))
-        assert np.isfinite(seconds).all()
-        assert (seconds > 0).all()
+@pytest.mark.parametrize("arch", ["residual", "reference"])
+def test_extreme_weights_never_overflow_the_time(arch: str) -> None:
+    shape = shape_of("time", arch)
+    model = network(shape, seed=3)
+    bias = model.get_layer("last").bias
+    for value in (1e6, -1e6):
+        bias.assign([value, min(value, 10.0)][: shape.outputs])
+        found = np.asarray(model(random_inputs(shape, 1, 8)))
+        assert np.isfinite(found).all()
+        assert (found > 0).all()
 
 
 def test_a_seed_fixes_the_weights() -> None:
-    first, same, other = (network("time", TABLES, seed).get_weights() for seed in (1, 1, 2**40))
+    shape = shape_of("time", "residual")
+    first, same = (network(shape, 1).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
-    assert not np.array_equal(first[0], other[0])
+    another = network(shape_of("correctness", "residual"), 1)
+    for drawn in ("user_embedding", "lstm1", "dense1"):
+        tables = [network(shape, seed).get_layer(drawn).get_weights()[0] for seed in (1, 2**40)]
+        tables.append(another.get_layer(drawn).get_weights()[0])
+        assert len({table.tobytes() for table in tables}) == 3

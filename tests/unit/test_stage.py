@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated import history, only
+
+from training.sequences import Encoder
+from training.stage import FIRST_BLOCK, MOST_BLOCKWISE, Recorded, Stage, recorded
+
+
+def test_what_is_recorded_never_knows_what_comes_later() -> None:
+    past = history(6, 200)
+    later = past.is_correct.copy()
+    later[120:] = ~later[120:]
+    changed = replace(
+        past, is_correct=later, seconds=np.where(np.arange(200) < 120, past.seconds, 1.0)
+    )
+    encoder = Encoder.of(past)
+    before, after = recorded(past, encoder), recorded(changed, encoder)
+    assert np.array_equal(before.features[:101], after.features[:101])
+    assert not np.array_equal(before.features[150:], after.features[150:])
+    for name in before.priors:
+        assert np.array_equal(before.priors[name][:101], after.priors[name][:101])
+
+
+@pytest.mark.parametrize("n", [1, 2, FIRST_BLOCK, FIRST_BLOCK + 1])
+def test_few_rows_are_recorded(n: int) -> None:
+    past = history(2, n)
+    found = recorded(past, Encoder.of(past))
+    assert np.array_equal(found.numbers, past.numbers)
+    assert np.isfinite(found.features).all()
+    assert all(np.isfinite(column).all() and len(column) == n for column in found.priors.values())
+
+
+def test_many_rows_are_told_by_one_stage() -> None:
+    past = history(100, MOST_BLOCKWISE + 1)
+    encoder, every = Encoder.of(past), np.ones(MOST_BLOCKWISE + 1, dtype=np.bool_)
+    found, stage = recorded(past, encoder), Stage.of(past, encoder, every)
+    assert np.array_equal(found.features, stage.inputs.columns["features"])
+    assert np.array_equal(found.priors["time"], stage.priors()["time"])
+
+
+def test_a_stage_serves_another_history_as_it_does_its_own() -> None:
+    past = history(6, 200)
+    stage = Stage.of(past, Encoder.of(past), np.ones(200, dtype=np.bool_))
+    mine = past.users == "user-3"
+    alone = stage.on(only(past, mine)).priors()
+    for name, column in stage.priors().items():
+        assert alone[name] == pytest.approx(column[mine])
+
+
+def test_what_is_known_comes_before_what_is_told_now() -> None:
+    def told(numbers: list[int], value: float) -> Recorded:
+        columns = {name: np.full(len(numbers), value) for name in ("correctness", "time")}
+        return Recorded(np.array(numbers), np.full((len(numbers), 2), value, np.float32), columns)
+
+    joined = told([2, 5], 1.0).then(told([7], 2.0)).of(told([1, 2, 6, 7, 9], 3.0))
+    assert joined.numbers.tolist() == [1, 2, 6, 7, 9]
+    assert joined.priors["time"].tolist() == joined.features[:, 0].tolist() == [3, 1, 3, 2, 3]

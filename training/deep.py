@@ -1,0 +1,158 @@
+"""One network on top of a stage: trained from nothing, further, and asked before it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ModelRejected, TrainingFailed
+from training import epochs
+from training.epochs import Lesson, cosine
+from training.prior import LIMIT
+from training.sequences import LEARNERS, LOG_SECONDS, sequences
+from training.shapes import SMALLEST_LOG_SIGMA, Shape
+from training.stage import Stage
+from training.steps import TrainingSteps
+
+GUARD_ROWS = 2000
+RATES = {"residual": 3e-3, "reference": 1e-2}
+FINAL_EPOCHS, FINAL_SHARE = 2, 0.1
+WARM_STEPS, WARM_RATE = 8, 3e-4
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class TrainingStopped(TrainingFailed):
+    """``should_stop`` said so between two epochs."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch of one model, counted from 1; losses are means over learned and held-out rows."""
+
+    model: str
+    epoch: int
+    epochs: int
+    loss: float
+    val_loss: float | None
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who hears of epochs, and may stop a training between two."""
+
+    on_epoch: Callable[[EpochReport], None] = lambda report: None
+    should_stop: Callable[[], bool] = lambda: False
+
+    def report(self, report: EpochReport) -> None:
+        """Raises TrainingStopped where it was told to stop."""
+        self.on_epoch(report)
+        if self.should_stop():
+            raise TrainingStopped("The training was stopped before its end.")
+
+
+class Deep:
+    """A network of one shape, kept warm."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.traced = TrainingSteps(shape)
+
+    def train(
+        self, stage: Stage, prior: Floats, learned: Bools, held_out: Bools, seed: int,
+        rounds: int, watcher: Watcher,
+    ) -> None:  # fmt: skip
+        """From nothing, on the learned rows."""
+        self.traced.begin(seed)
+        self._stand_on(stage, prior, learned)
+        lesson, generator = self._lesson(stage, prior), self._generator(seed, 0)
+        steps = rounds * -(-len(lesson.sequences) // LEARNERS)
+        rates = cosine(RATES[self.shape.arch], steps)
+        for at in range(1, rounds + 1):
+            loss = epochs.epoch(self.traced, lesson, learned, rates, generator)
+            val_loss = self._loss(lesson, held_out)
+            watcher.report(EpochReport(self.shape.name, at, rounds, loss, val_loss))
+
+    def finish(self, stage: Stage, prior: Floats, seed: int) -> None:
+        """Learn all rows, those that were held out too."""
+        everything = np.ones(len(prior), dtype=np.bool_)
+        self._stand_on(stage, prior, everything)
+        lesson, generator = self._lesson(stage, prior), self._generator(seed, 1)
+        steps = FINAL_EPOCHS * -(-len(lesson.sequences) // LEARNERS)
+        rates = cosine(RATES[self.shape.arch] * FINAL_SHARE, steps)
+        for _ in range(FINAL_EPOCHS):
+            epochs.epoch(self.traced, lesson, everything, rates, generator)
+        self._check()
+
+    def further(self, stage: Stage, prior: Floats, new: Bools, seed: int, watcher: Watcher) -> None:
+        """A few steps more, on learners with new rows and on others."""
+        self._stand_on(stage, prior, np.ones(len(prior), dtype=np.bool_))
+        generator = self._generator(seed, int(stage.history.numbers[-1]))
+        lesson = self._lesson(stage, prior)
+        loss = epochs.replay(self.traced, lesson, new, WARM_STEPS, WARM_RATE, generator)
+        self._check()
+        watcher.report(EpochReport(self.shape.name, 1, 1, loss, None))
+
+    def linear(self, stage: Stage, prior: Floats, wanted: Bools) -> Floats:
+        """The served logit, or log seconds and sigma, [n, outputs]; NaN where none is wanted."""
+        residual = epochs.predict(self.traced, self._lesson(stage, prior), wanted)
+        scale, bias = (w.numpy() for w in self.traced.model.get_layer("gate").weights)
+        linear = residual.astype(np.float64) * scale + bias
+        linear[:, 0] += self._prior(prior)
+        if linear.shape[1] > 1:
+            linear[:, 0] = np.clip(linear[:, 0], *LOG_SECONDS)
+            linear[:, 1] = np.exp(np.maximum(linear[:, 1], SMALLEST_LOG_SIGMA))
+        return np.asarray(linear)
+
+    @property
+    def weights(self) -> dict[str, list[NDArray[Any]]]:
+        """A copy of the weights, by layer."""
+        layers = self.traced.model.layers
+        return {layer.name: layer.get_weights() for layer in layers if layer.weights}
+
+    def _prior(self, prior: Floats) -> Floats:
+        return prior if self.shape.arch == "residual" else np.zeros(len(prior))
+
+    def _lesson(self, stage: Stage, prior: Floats) -> Lesson:
+        tasks = stage.tasks
+        values = tasks.correct if self.shape.name == "correctness" else tasks.log_seconds
+        own = getattr(stage.prior, self.shape.name).user[tasks.user]
+        columns = (self._prior(prior), self._prior(own), values, tasks.timed_out)
+        return Lesson(stage.inputs, sequences(tasks), *(c.astype(np.float32) for c in columns))
+
+    def _generator(self, seed: int, at: int) -> np.random.Generator:
+        return np.random.default_rng([seed, self.shape.name == "time", at])
+
+    def _stand_on(self, stage: Stage, prior: Floats, learned: Bools) -> None:
+        """Give the parts that aren't trained here their weights."""
+        sigma = [] if self.shape.name == "correctness" else [math.log(stage.prior.sigma)]
+        if self.shape.arch == "reference":
+            self.traced.set("gate", [1.0, 0.0][: self.shape.outputs], [0.0, *sigma])
+            return
+        rows = int(learned.sum())
+        gate = rows / (rows + GUARD_ROWS)
+        self.traced.set("gate", [gate] * self.shape.outputs, [0.0, *sigma])
+        linear = getattr(stage.prior, self.shape.name)
+        mean, sd = (linear.high + linear.low) / 2, (linear.high - linear.low) / (2 * LIMIT)
+        per_sd = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0)
+        self.traced.set("scaled", per_sd, -mean * per_sd)
+        spread = max(float(prior[learned].std()), 0.1)
+        self.traced.set("prior_scaled", 1 / spread, -prior[learned].mean() / spread)
+        self.traced.set("wide_features", linear.weights * sd, linear.bias + linear.weights @ mean)
+        for name in ("user", "topic", "difficulty", "cell"):
+            self.traced.set_table(f"wide_{name}", getattr(linear, name))
+
+    def _loss(self, lesson: Lesson, rows: Bools) -> float:
+        residual = epochs.predict(self.traced, lesson, rows)
+        columns = (lesson.values, lesson.timed_out, lesson.prior, residual)
+        return self.traced.loss(*(column[rows] for column in columns))
+
+    def _check(self) -> None:
+        if not all(np.isfinite(w).all() for w in self.traced.model.get_weights()):
+            raise ModelRejected(f"a weight of the {self.shape.name} network is not finite")

@@ -1,0 +1,190 @@
+"""What is known of a learner when a task starts: one incremental rule for training and serving.
+
+A ``Memory`` is advanced by each completed task and read before the next one starts, at a cost that
+does not grow with the history. It holds the same facts in four scopes (the learner's tasks, those
+of the topic, of the difficulty, of the cell topic × difficulty) and the LNIRT filter's state. All
+operations work on m different learners at once. Pure: imports numpy and LNIRT, nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gamma
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training import lnirt_filter
+from training.lnirt import Lnirt
+
+SCOPES = ("learner", "topic", "difficulty", "cell")
+RIGHT, WRONG, LAST, AVERAGE, ENDED, TIME_SUM, TIME_LAST, TIME_AVERAGE, COUNT = FIELDS = range(9)
+SCOPED, SEEN = 12, 8
+GENERAL, CROSSES = 7, 4
+FEATURES = len(SCOPES) * SCOPED + GENERAL + CROSSES
+
+OUTCOME_RATE, TIME_RATE = 0.4, 0.3
+SESSION_GAP = 1800.0
+
+# Forgetting follows a power of time (Wixted and Ebbesen 1991): (t / 10 s)^-0.35 as a sum of
+# exponentials, one per decade, so that a trace is advanced in place.
+DECAY = 0.35
+SPANS = 10.0 ** np.arange(10)
+WEIGHTS = np.log(10.0) / gamma(DECAY) * (SPANS / 10.0) ** -DECAY
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """n tasks as numbers, columns of length n.
+
+    ``learner`` 0 … L-1; ``user``, ``topic``, ``difficulty`` vocabulary indices, 0 for unknown
+    names; ``started``, ``completed`` whole milliseconds; ``log_seconds`` natural logarithms.
+    """
+
+    learner: Ints
+    user: Ints
+    topic: Ints
+    difficulty: Ints
+    started: Ints
+    completed: Ints
+    correct: Bools
+    log_seconds: Floats
+    timed_out: Bools
+
+    def __len__(self) -> int:
+        return len(self.learner)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a task's start finds, columns of length m: ``features`` [m, FEATURES]; LNIRT's ``p``,
+    ``mu`` and ``sigma``; topic, outcome and difficulty of the learner's last completion, the first
+    two as 1 + 2·topic + outcome, the last as 1 + difficulty, 0 for none."""
+
+    features: Floats
+    p: Floats
+    mu: Floats
+    sigma: Floats
+    previous: Ints
+    previous_difficulty: Ints
+
+
+class Memory:
+    """The states of L learners; ``places`` are the rows of a task's four scopes."""
+
+    def __init__(self, model: Lnirt, learners: int, rows: int) -> None:
+        self.model = model
+        self.facts = np.zeros((rows, len(FIELDS)))
+        self.facts[:, AVERAGE] = 0.5
+        self.traces = np.zeros((rows, 2, len(SPANS)))
+        self.irt = lnirt_filter.initial(model, learners)
+        self.session = np.zeros(learners)
+        self.previous = np.zeros((learners, 2), dtype=np.int64)
+
+    def read(self, tasks: Tasks, places: Ints, at: Ints) -> Known:
+        """What is known when the tasks at these positions start; their learners differ."""
+        learner, topic, difficulty = tasks.learner[at], tasks.topic[at], tasks.difficulty[at]
+        facts, started = self.facts[places[at]], tasks.started[at] / 1000.0
+        state = self.irt[learner]
+        p, mu, sigma = lnirt_filter.answer(self.model, state, topic, difficulty)
+        features = np.empty((len(at), FEATURES))
+        scoped, general, crosses = np.split(features, [-GENERAL - CROSSES, -CROSSES], axis=1)
+        cells = scoped.reshape(len(at), len(SCOPES), SCOPED)
+        _describe(cells, facts, self.traces[places[at]], started)
+        new = _begins_session(facts, started)
+        logit = _logit(p)
+        general[:, 0] = np.where(new, 0.0, np.log1p(self.session[learner]))
+        general[:, 1] = new
+        general[:, 2:5] = state[:, :3]
+        general[:, 5], general[:, 6] = logit, mu
+        seen, done = cells[:, 3, SEEN], facts[:, 3, RIGHT] + facts[:, 3, WRONG]
+        crosses[:, 0], crosses[:, 1] = logit * seen, logit * np.log1p(done)
+        crosses[:, 2], crosses[:, 3] = state[:, 0] * cells[:, 1, SEEN], mu * seen
+        return Known(features, p, mu, sigma, *self.previous[learner].T)
+
+    def advance(self, tasks: Tasks, places: Ints, at: Ints) -> None:
+        """The tasks at these positions have been completed; their learners differ."""
+        learner, rows = tasks.learner[at], places[at]
+        topic, difficulty, correct = tasks.topic[at], tasks.difficulty[at], tasks.correct[at]
+        facts, ended = self.facts[rows], tasks.completed[at] / 1000.0
+        new = _begins_session(facts, tasks.started[at] / 1000.0)
+        self.session[learner] = np.where(new, 1.0, self.session[learner] + 1.0)
+        gap = np.maximum(ended[:, None] - facts[..., ENDED], 0.0)
+        traces = self.traces[rows] * np.exp(-gap[..., None, None] / SPANS)
+        traces[np.arange(len(at)), :, np.where(correct, 0, 1)] += 1.0
+        self.traces[rows] = traces
+        surprise = tasks.log_seconds[at] - self.model.lam[topic, difficulty]
+        self.facts[rows] = _advanced(facts, ended, correct, surprise)
+        self.irt[learner] = lnirt_filter.advance(
+            self.model, self.irt[learner], topic, difficulty, correct,
+            tasks.log_seconds[at], tasks.timed_out[at],
+        )  # fmt: skip
+        self.previous[learner, 0] = 1 + 2 * topic + correct
+        self.previous[learner, 1] = 1 + difficulty
+
+
+def places(tasks: Tasks) -> tuple[Ints, int]:
+    """The row of each task's four scopes [n, 4], and how many rows there are."""
+    topics, difficulties = (int(c.max(initial=0)) + 1 for c in (tasks.topic, tasks.difficulty))
+    keys = (
+        tasks.learner,
+        tasks.learner * topics + tasks.topic,
+        tasks.learner * difficulties + tasks.difficulty,
+        (tasks.learner * topics + tasks.topic) * difficulties + tasks.difficulty,
+    )
+    found, rows = np.empty((len(tasks), len(SCOPES)), dtype=np.int64), 0
+    for scope, key in enumerate(keys):
+        distinct, inverse = np.unique(key, return_inverse=True)
+        found[:, scope] = inverse + rows
+        rows += len(distinct)
+    return found, rows
+
+
+def _begins_session(facts: Floats, started: Floats) -> Bools:
+    whole = facts[:, 0]
+    return np.asarray((whole[:, COUNT] == 0) | (started - whole[:, ENDED] > SESSION_GAP))
+
+
+def _describe(out: Floats, facts: Floats, traces: Floats, started: Floats) -> None:
+    """facts [m, 4, FIELDS] and traces [m, 4, 2, SPANS] at ``started`` to ``out`` [m, 4, SCOPED]."""
+    tasks = facts[..., RIGHT] + facts[..., WRONG]
+    seen = tasks > 0
+    gap = np.maximum(started[:, None] - facts[..., ENDED], 0.0)
+    fading = np.exp(-np.maximum(gap, 1.0)[..., None] / SPANS) * WEIGHTS
+    out[..., 0:2] = np.log1p(facts[..., RIGHT : WRONG + 1])
+    out[..., 2] = facts[..., AVERAGE] - 0.5
+    out[..., 3] = np.where(seen, np.log1p(gap) / 5.0, 0.0)
+    out[..., 4] = facts[..., TIME_SUM] / np.maximum(tasks, 1.0)
+    out[..., 5:7] = facts[..., TIME_LAST : TIME_AVERAGE + 1]
+    out[..., 7] = np.where(seen, np.log1p(facts[:, :1, COUNT] - facts[..., COUNT]), 0.0)
+    out[..., SEEN] = seen
+    out[..., 9:11] = np.log1p(np.einsum("mste,mse->mst", traces, fading))
+    out[..., 11] = facts[..., LAST] * facts[..., TIME_LAST]
+
+
+def _advanced(facts: Floats, ended: Floats, correct: Bools, surprise: Floats) -> Floats:
+    """The facts [m, 4, FIELDS] after one more task each."""
+    new, time = facts.copy(), surprise[:, None]
+    right = correct.astype(np.float64)[:, None]
+    new[..., RIGHT] += right
+    new[..., WRONG] += 1.0 - right
+    new[..., LAST] = 2.0 * right - 1.0
+    new[..., AVERAGE] += OUTCOME_RATE * (right - facts[..., AVERAGE])
+    new[..., ENDED] = np.maximum(ended[:, None], facts[..., ENDED])
+    new[..., TIME_SUM] += time
+    new[..., TIME_LAST] = time
+    first = facts[..., RIGHT] + facts[..., WRONG] == 0
+    blend = facts[..., TIME_AVERAGE] + TIME_RATE * (time - facts[..., TIME_AVERAGE])
+    new[..., TIME_AVERAGE] = np.where(first, time, blend)
+    new[..., COUNT] = facts[:, :1, COUNT] + 1.0
+    return new
+
+
+def _logit(p: Floats) -> Any:
+    p = np.clip(p, 1e-4, 1 - 1e-4)
+    return np.log(p) - np.log1p(-p)

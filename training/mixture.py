@@ -1,0 +1,87 @@
+"""What is served of several opinions: PURE rules over predictions made before their outcomes.
+
+The probability mixes the network's, LNIRT's and their logit average, each with the weight
+exp(-its discounted cumulative log loss): Bayes' rule over experts with forgetting (Raftery, Kárný
+and Ettler 2010). The interval around the network's median time is widened or narrowed until 80 %
+of the recent times lie inside (adaptive conformal inference, Gibbs and Candès 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics import Z_80
+
+EXPERTS = ("network", "lnirt", "average")
+DISCOUNT = 0.999
+COVERAGE = 0.8
+FIRST_STEPS, LEAST_STEP = 10.0, 0.01
+WIDTHS = (0.3, 3.0)
+CERTAIN = 1e-4
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights of ``EXPERTS``, which sum to one, and the factor on sigma."""
+
+    weights: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)
+    width: float = 1.0
+
+    def p(self, network: Floats, lnirt: Floats) -> Floats:
+        """The mixed probability of a right answer, [n]."""
+        return np.asarray(opinions(network, lnirt) @ np.array(self.weights))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"weights": list(self.weights), "width": self.width}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Mixture:
+        """Raises ValueError or KeyError where this is no mixture."""
+        weights, width = tuple(float(w) for w in data["weights"]), float(data["width"])
+        sound = len(weights) == len(EXPERTS) and min(weights) >= 0 and 0 < width < np.inf
+        if not sound or abs(sum(weights) - 1) > 1e-6:
+            raise ValueError("the mixture's weights or width are not sound")
+        return cls(weights, width)
+
+
+def opinions(network: Floats, lnirt: Floats) -> Floats:
+    """[n, EXPERTS] probabilities."""
+    network, lnirt = (np.clip(p, CERTAIN, 1 - CERTAIN) for p in (network, lnirt))
+    logits = [np.log(p) - np.log1p(-p) for p in (network, lnirt)]
+    average = 1 / (1 + np.exp(-0.5 * (logits[0] + logits[1])))
+    return np.stack([network, lnirt, average], axis=1)
+
+
+def mixed(correct: Bools, network: Floats, lnirt: Floats) -> tuple[Floats, tuple[float, ...]]:
+    """Each row's mixed probability [n] with the weights from the rows before it, and the weights
+    after the last row."""
+    each = opinions(network, lnirt)
+    losses = -np.log(np.where(correct[:, None], each, 1 - each))
+    powers = DISCOUNT ** np.arange(len(losses))[:, None]
+    total = np.cumsum(losses / powers, axis=0) * powers
+    before = np.vstack([np.zeros((1, len(EXPERTS))), DISCOUNT * total])
+    weights = np.exp(before.min(axis=1, keepdims=True) - before)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.sum(weights[:-1] * each, axis=1), tuple(weights[-1].tolist())
+
+
+def widths(z: Floats) -> Floats:
+    """Factors on sigma: before each of n rows, and after the last, [n + 1]; ``z`` are the errors of
+    log seconds over sigma."""
+    found, log_width = np.empty(len(z) + 1), 0.0
+    for at, size in enumerate(np.abs(z)):
+        found[at] = np.exp(log_width)
+        outside = size > Z_80 * found[at]
+        step = max(1.0 / (FIRST_STEPS + at), LEAST_STEP)
+        log_width += step * (float(outside) - (1 - COVERAGE))
+        log_width = float(np.clip(log_width, *np.log(WIDTHS)))
+    found[-1] = np.exp(log_width)
+    return found

@@ -1,0 +1,103 @@
+"""The prequential record: what was predicted of a version's newest rows before they were learned.
+
+It decides the mixture that is served, gives the scores that are published (Dawid 1984), and
+travels with the version, so that they go on where they were after a restart. Pure but for bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ArtifactError
+from training.metrics import Metrics, score_log_normal
+from training.mixture import Mixture, mixed, widths
+
+KEPT = 2000
+PREDICTORS = ("network", "lnirt", "cell", "serving")
+FACTS = ("number", "correct", "log_seconds")
+COLUMNS = (*FACTS, *(f"{who}_{what}" for who in PREDICTORS for what in ("p", "mu", "sigma")))
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Rows [m, COLUMNS] in ascending number: a right answer is 1; the serving version's predictions
+    are NaN where it had learned the row already or there was none."""
+
+    rows: Floats
+
+    @classmethod
+    def empty(cls) -> Record:
+        return cls(np.empty((0, len(COLUMNS))))
+
+    @classmethod
+    def of(cls, **columns: Any) -> Record:
+        """Of columns of equal length; those that are left out are NaN."""
+        nothing = np.full(len(columns["number"]), np.nan)
+        return cls(np.stack([columns.get(name, nothing) for name in COLUMNS], axis=1))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> Floats:
+        return np.asarray(self.rows[:, COLUMNS.index(name)])
+
+    def then(self, later: Record) -> Record:
+        """With later rows after these; the newest ``KEPT`` remain."""
+        return Record(np.concatenate([self.rows, later.rows])[-KEPT:])
+
+    def seen_by_serving(self, before: Record) -> Record:
+        """These rows, with what ``before`` says of the serving version where this is silent."""
+        rows, at = self.rows.copy(), COLUMNS.index("serving_p")
+        place = {number: line for line, number in enumerate(before.column("number").tolist())}
+        for line, number in enumerate(self.column("number").tolist()):
+            if np.isnan(rows[line, at]) and number in place:
+                rows[line, at : at + 3] = before.rows[place[number], at : at + 3]
+        return Record(rows)
+
+    def product(self) -> tuple[Floats, Floats, Mixture]:
+        """p and sigma of what the mixture would have served of each row, and the mixture now."""
+        correct = self.column("correct") > 0.5
+        p, weights = mixed(correct, self.column("network_p"), self.column("lnirt_p"))
+        sigma = self.column("network_sigma")
+        width = widths((self.column("log_seconds") - self.column("network_mu")) / sigma)
+        return p, sigma * width[:-1], Mixture(weights, float(width[-1]))
+
+    def metrics(self) -> dict[str, Any]:
+        """As ``schemas.events.ModelMetrics`` has them: the product, and its peers on these rows."""
+        p, sigma, _ = self.product()
+        own = self._score(p, self.column("network_mu"), sigma)
+        peers: Mapping[str, str] = {"lnirt": "lnirt", "topic_difficulty": "cell"}
+        scored = {name: self._of(who) for name, who in peers.items()}
+        compared = len(self) and np.isfinite(self.column("serving_p")).all()
+        return own | scored | {"serving": self._of("serving") if compared else None}
+
+    def _of(self, who: str) -> Metrics:
+        return self._score(*(self.column(f"{who}_{what}") for what in ("p", "mu", "sigma")))
+
+    def _score(self, p: Floats, mu: Floats, sigma: Floats) -> Metrics:
+        seconds = np.exp(self.column("log_seconds"))
+        return score_log_normal(self.column("correct") > 0.5, p, seconds, np.exp(mu), sigma)
+
+    def to_bytes(self) -> bytes:
+        file = io.BytesIO()
+        np.save(file, self.rows.astype(np.float64), allow_pickle=False)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Record:
+        """Raises ArtifactError for anything but a record."""
+        try:
+            rows = np.load(io.BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ArtifactError("the prequential record is unreadable") from error
+        if rows.ndim != 2 or rows.shape[1] != len(COLUMNS) or rows.dtype != np.float64:
+            raise ArtifactError("the prequential record has another form")
+        return cls(rows)

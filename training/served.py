@@ -1,0 +1,153 @@
+"""A version's opinion of tasks, from its files alone: what serving answers and evaluation scores.
+
+The networks' probability and LNIRT's are mixed; where the networks do not know a topic or a
+difficulty, or give no finite number, LNIRT answers. Never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from schemas.errors import ArtifactError
+from schemas.history import History
+from training.artifacts import Artifact
+from training.features import Tasks
+from training.lnirt import Lnirt
+from training.mixture import Mixture
+from training.record import Record
+from training.sequences import Batch, Encoder, Inputs, batches, replay, sequences
+from training.shapes import MODELS, STATES, inputs_of
+
+GRAPHS = {name: f"{name}.onnx" for name in MODELS}
+RECORD = "record.npy"
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a version says of n tasks, columns of length n.
+
+    ``p``, ``mu``, ``sigma``: as served, the last two of log seconds. ``network``: whether the
+    networks have a part in it. ``alone`` and ``lnirt`` are [n, 3] each: p, mu, sigma of the
+    networks alone and of LNIRT alone; ``prior`` the wide part's p and mu [n, 2], NaN without one.
+    """
+
+    p: Floats
+    mu: Floats
+    sigma: Floats
+    network: Bools
+    known_topic: Bools
+    known_difficulty: Bools
+    alone: Floats
+    lnirt: Floats
+    prior: Floats
+
+
+class Served:
+    """One verified version, ready to answer."""
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
+        """Raises ArtifactError where the version's files can't serve."""
+        self.path = artifact.path
+        try:
+            data = artifact.metadata
+            self.encoder = Encoder.from_dict(data["encoder"])
+            self.lnirt = Lnirt.from_dict(data["lnirt"])
+            self.mixture = Mixture.from_dict(data["mixture"])
+            self.completions = int(data["completions"])
+            self._inputs = tuple(inputs_of(data["arch"]))
+            contents = {name: artifact.files[file] for name, file in GRAPHS.items()}
+            self.record = Record.from_bytes(artifact.files[RECORD])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"{self.path} lacks what serving needs: {error}.") from error
+        if self.lnirt.a.shape != self.encoder.sizes[1:]:
+            raise ArtifactError(f"{self.path} holds LNIRT parameters of other topics.")
+        self._graphs = {n: _Graph(self.path, n, c, threads) for n, c in contents.items()}
+
+    def predict(self, history: History, rows: Ints, learner: Ints | None = None) -> Opinion:
+        """The tasks at these positions, each from what its learner had completed before its start.
+
+        ``learner`` [len(history)] numbers the learners where users don't tell rows apart.
+        """
+        tasks = self.encoder.tasks(history, learner)
+        inputs = replay(tasks, self.encoder, self.lnirt)
+        linear, prior = self._run(tasks, inputs, rows)
+        alone = np.column_stack([_sigmoid(linear["correctness"][:, 0]), linear["time"]])
+        lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[rows]
+        topic, difficulty = tasks.topic[rows] > 0, tasks.difficulty[rows] > 0
+        network = topic & difficulty & np.isfinite(alone).all(axis=1)
+        p = np.where(network, self.mixture.p(alone[:, 0], lnirt[:, 0]), lnirt[:, 0])
+        mu = np.where(network, alone[:, 1], lnirt[:, 1])
+        sigma = np.where(network, alone[:, 2] * self.mixture.width, lnirt[:, 2])
+        return Opinion(p, mu, sigma, network, topic, difficulty, alone, lnirt, prior)
+
+    def before_learning(self, history: History, rows: Ints) -> tuple[Floats, Floats, Floats]:
+        """p, mu and sigma as served; NaN for rows that this version has learned."""
+        said = self.predict(history, rows)
+        learned = history.numbers[rows] <= self.completions
+        p, mu, sigma = (np.where(learned, np.nan, c) for c in (said.p, said.mu, said.sigma))
+        return p, mu, sigma
+
+    def _run(self, tasks: Tasks, inputs: Inputs, rows: Ints) -> tuple[dict[str, Floats], Floats]:
+        """The networks' linear outputs of these rows, and the prior's p and mu [n, 2]."""
+        wanted = np.zeros(len(tasks), dtype=np.bool_)
+        wanted[rows] = True
+        needed = [
+            steps[: np.flatnonzero(wanted[steps])[-1] + 1]
+            for steps in sequences(tasks, max(len(tasks), 1))
+            if wanted[steps].any()
+        ]
+        linear = {name: np.full((len(tasks), 1 + at), np.nan) for at, name in enumerate(MODELS)}
+        prior = np.full((len(tasks), 2), np.nan)
+        for batch in batches(needed, inputs):
+            real = batch.mask > 0
+            for at, (name, graph) in enumerate(self._graphs.items()):
+                found = graph.run(batch, self._inputs)
+                linear[name][batch.rows[real]] = found["linear"][real]
+                if "prior" in found:
+                    prior[batch.rows[real], at] = found["prior"][real][:, 0]
+        prior[:, 0] = _sigmoid(prior[:, 0])
+        return {name: found[rows] for name, found in linear.items()}, prior[rows]
+
+
+class _Graph:
+    """One ONNX network, run from zero states."""
+
+    def __init__(self, path: str, name: str, content: bytes, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ArtifactError(f"{path}/{GRAPHS[name]} can't be loaded: {_line(error)}") from error
+        self._outputs = [
+            o.name for o in self._session.get_outputs() if o.name in ("linear", "prior")
+        ]
+
+    def run(self, batch: Batch, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
+        """``linear`` and ``prior`` of every step, [B, T, …]."""
+        learners = len(batch.rows)
+        feed = {name: np.zeros((learners, units), np.float32) for name, units in STATES.items()}
+        feed |= {name: batch.inputs[name] for name in names}
+        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+
+
+def _sigmoid(logit: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0))))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
