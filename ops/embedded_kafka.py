@@ -111,7 +111,7 @@ class EmbeddedKafka:
         config.write_text(server_properties(self.port, self.controller_port, aside))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        arguments = ("format", "--cluster-id", cluster, "--config", str(config))
+        arguments = ("format", f"--cluster-id={cluster}", "--config", str(config))
         argv = self._jvm(options, "kafka.tools.StorageTool", *arguments)
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         if result.returncode:
