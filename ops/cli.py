@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from ops import commands_data, commands_operate, commands_services
+from ops import commands_bench, commands_data, commands_operate, commands_services
 from schemas.errors import RetraceError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for commands in (commands_operate, commands_services, commands_data):
+for commands in (commands_operate, commands_services, commands_data, commands_bench):
     commands.register(app)
 
 

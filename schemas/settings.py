@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     trainer_port: Port = Field(
         4012, description="Health and metrics of the trainer; 0: any free port."
     )
-    train_epochs: int = Field(10, ge=1, le=1000, description="Epochs of a training from nothing.")
+    train_epochs: int = Field(14, ge=1, le=1000, description="Epochs of a training from nothing.")
     train_rows: int = Field(
         50_000,
         ge=1000,

@@ -14,14 +14,19 @@ from schemas.errors import ModelRejected, TrainingFailed
 from training import epochs
 from training.epochs import Lesson, cosine
 from training.prior import LIMIT
-from training.sequences import LEARNERS, LOG_SECONDS, sequences
+from training.sequences import LOG_SECONDS, sequences
 from training.shapes import SMALLEST_LOG_SIGMA, Shape
 from training.stage import Stage
 from training.steps import TrainingSteps
 
 GUARD_ROWS = 2000
-RATES = {"residual": 3e-3, "reference": 1e-2}
-FINAL_EPOCHS, FINAL_SHARE = 2, 0.1
+RATES = {
+    ("residual", "correctness"): 8e-3,
+    ("residual", "time"): 5e-3,
+    ("reference", "correctness"): 1e-2,
+    ("reference", "time"): 1e-2,
+}
+FINAL_EPOCHS, FINAL_RATE = 2, 3e-4
 WARM_STEPS, WARM_RATE = 8, 3e-4
 
 Floats = NDArray[np.float64]
@@ -72,8 +77,8 @@ class Deep:
         self.traced.begin(seed)
         self._stand_on(stage, prior, learned)
         lesson, generator = self._lesson(stage, prior), self._generator(seed, 0)
-        steps = rounds * -(-len(lesson.sequences) // LEARNERS)
-        rates = cosine(RATES[self.shape.arch], steps)
+        steps = rounds * epochs.steps_of(lesson, learned)
+        rates = cosine(RATES[self.shape.arch, self.shape.name], steps)
         for at in range(1, rounds + 1):
             loss = epochs.epoch(self.traced, lesson, learned, rates, generator)
             val_loss = self._loss(lesson, held_out)
@@ -84,8 +89,8 @@ class Deep:
         everything = np.ones(len(prior), dtype=np.bool_)
         self._stand_on(stage, prior, everything)
         lesson, generator = self._lesson(stage, prior), self._generator(seed, 1)
-        steps = FINAL_EPOCHS * -(-len(lesson.sequences) // LEARNERS)
-        rates = cosine(RATES[self.shape.arch] * FINAL_SHARE, steps)
+        steps = FINAL_EPOCHS * epochs.steps_of(lesson, everything)
+        rates = cosine(FINAL_RATE, steps)
         for _ in range(FINAL_EPOCHS):
             epochs.epoch(self.traced, lesson, everything, rates, generator)
         self._check()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ModelRejected
-from training.sequences import LEARNERS, Batch, Inputs, batches, pad
+from training.sequences import LEARNERS, Batch, Inputs, batches, groups, pad
 from training.steps import TrainingSteps
 
 USER_DROPOUT = 0.5
@@ -43,6 +43,12 @@ def cosine(rate: float, steps: int) -> Iterator[float]:
         yield rate * 0.5 * (1 + math.cos(math.pi * min(step / steps, 1.0)))
 
 
+def steps_of(lesson: Lesson, learned: Bools) -> int:
+    """How many an epoch of these rows takes."""
+    lengths = [len(rows) for rows in lesson.sequences if learned[rows].any()]
+    return len(groups(np.array(lengths, dtype=np.int64)))
+
+
 def epoch(
     traced: TrainingSteps,
     lesson: Lesson,
@@ -52,7 +58,7 @@ def epoch(
 ) -> float:
     """Learn the rows once, in batches of learners; returns the mean loss on the way."""
     wanted = [rows for rows in lesson.sequences if learned[rows].any()]
-    mixed = batches(wanted, lesson.inputs, generator=generator)
+    mixed = batches(wanted, lesson.inputs, generator)
     return _learn(traced, lesson, learned, mixed, rates, generator)
 
 

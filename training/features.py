@@ -30,7 +30,7 @@ SESSION_GAP = 1800.0
 # Forgetting follows a power of time (Wixted and Ebbesen 1991): (t / 10 s)^-0.35 as a sum of
 # exponentials, one per decade, so that a trace is advanced in place.
 DECAY = 0.35
-SPANS = 10.0 ** np.arange(10)
+SPANS = 10.0 ** np.arange(12)
 WEIGHTS = np.log(10.0) / gamma(DECAY) * (SPANS / 10.0) ** -DECAY
 
 Floats = NDArray[np.float64]

@@ -47,7 +47,7 @@ class Mixture:
         """Raises ValueError or KeyError where this is no mixture."""
         weights, width = tuple(float(w) for w in data["weights"]), float(data["width"])
         sound = len(weights) == len(EXPERTS) and min(weights) >= 0 and 0 < width < np.inf
-        if not sound or abs(sum(weights) - 1) > 1e-6:
+        if not sound or not abs(sum(weights) - 1) < 1e-6:
             raise ValueError("the mixture's weights or width are not sound")
         return cls(weights, width)
 

@@ -27,6 +27,7 @@ from training.shapes import MODELS, SMALLEST_LOG_SIGMA, UNITS, WIDE, Shape, inpu
 
 HEAD = (32, 16)
 DROPOUT = 0.2
+INPUT_DROPOUT = {"correctness": 0.1, "time": 0.05}
 
 Made = Callable[[str], Any]
 RunLstm = Callable[[Any, Any], Any]
@@ -69,7 +70,8 @@ def deep(
     if shape.arch == "reference":
         known.append(made("time_column")(inputs["time"]))
     else:
-        known += [scaled(made, inputs), made("prior_scaled")(prior)]
+        numbers = made("numbers")([scaled(made, inputs), made("prior_scaled")(prior)])
+        known.append(made("dropout0")(numbers, training=training))
     x = made("known")(known)
     h = made("dropout1")(lstm(made("lstm1"), x), training=training)
     h = made("dropout2")(lstm(made("lstm2"), h), training=training)
@@ -107,6 +109,7 @@ def _layers(shape: Shape, seed: int) -> Iterator[Any]:
     draw = keras.initializers.Zeros() if zero else keras.initializers.GlorotUniform(next(seeds))
     yield layers.Dense(shape.outputs, kernel_initializer=draw, name="last")
     yield layers.Concatenate(name="known")
+    yield layers.Dropout(INPUT_DROPOUT[shape.name], seed=next(seeds), name="dropout0")
     yield scale("gate", shape.outputs)
     yield layers.Identity(name="output")
     yield from _wide_layers(shape) if zero else [layers.Reshape((-1, 1), name="time_column")]
@@ -131,6 +134,7 @@ def _wide_layers(shape: Shape) -> Iterator[Any]:
     yield layers.Add(name="wide")
     yield scale("scaled", FEATURES)
     yield scale("prior_scaled", 1)
+    yield layers.Concatenate(name="numbers")
     yield layers.Concatenate(name="beside")
     yield layers.Add(name="sum")
 

@@ -1,10 +1,11 @@
 """The prior, the wide part: logistic regression for correctness, ridge for log seconds.
 
 Both are Bayesian linear models with one fixed Gaussian prior, so that one rule holds from one row
-to all of them: features, standardised, have weights of variance 1/80, one-hots of topic, difficulty
-and topic × difficulty of variance 1/5 (ridge: in units of the noise variance), whatever the number
-of rows. A learner's own intercept is a random effect fitted afterwards on what the rest leaves
-over, so that it can't take anything from the weights that serve a learner not met before.
+to all of them: a standardised feature's weight has variance 1/80, less in a scope that few rows
+differ in and more in the cells', one-hots of topic, difficulty and topic × difficulty 1/5 (ridge:
+in units of the noise variance), whatever the number of rows. A learner's own intercept is a random
+effect fitted afterwards on what the rest leaves over, so that it can't take anything from the
+weights that serve a learner not met before.
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from training.features import CROSSES, GENERAL, SCOPED, SCOPES
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 FEATURE_PENALTY = 80.0
+# A scope that few differ in tells little about a weight: learners are few, cells are many.
+SCOPE_PENALTY = {"learner": 320.0, "topic": 160.0, "difficulty": 320.0, "cell": 20.0}
+PENALTIES = np.append(
+    np.repeat([SCOPE_PENALTY[scope] for scope in SCOPES], SCOPED),
+    np.full(GENERAL + CROSSES, FEATURE_PENALTY),
+)
 NAME_PENALTY = 5.0
 MOST_NAMES = 256
 LIMIT = 5.0
@@ -76,12 +85,17 @@ class _Design:
 
     @classmethod
     def of(
-        cls, features: Floats, topic: Ints, difficulty: Ints, sizes: tuple[int, int, int]
+        cls,
+        features: Floats,
+        topic: Ints,
+        difficulty: Ints,
+        sizes: tuple[int, int, int],
+        penalties: Floats,
     ) -> _Design:
         mean, sd = features.mean(axis=0), features.std(axis=0)
         varies = sd > 1e-9 * (1 + np.abs(mean))
         low, high = mean - LIMIT * sd, mean + LIMIT * sd
-        scale = varies / (np.where(varies, sd, 1.0) * np.sqrt(FEATURE_PENALTY))
+        scale = varies / (np.where(varies, sd, 1.0) * np.sqrt(penalties))
         codes = _codes(topic, difficulty, sizes)
         names = _frequent(codes, sizes[1] + sizes[2] + sizes[1] * sizes[2])
         matrix = np.empty((len(features), len(scale) + len(names)))
@@ -132,10 +146,11 @@ def fit(
     correct: Bools,
     log_seconds: Floats,
     sizes: tuple[int, int, int],
+    penalties: Floats = PENALTIES,
 ) -> Prior:
-    """Fit both parts. ``features`` [n, F], the others [n], n from 1; ``sizes`` are the numbers of
-    users, topics and difficulties, each with the unknown one."""
-    design = _Design.of(features, topic, difficulty, sizes)
+    """Fit both parts. ``features`` [n, F], ``penalties`` [F], the others [n], n from 1; ``sizes``
+    are the numbers of users, topics and difficulties, each with the unknown one."""
+    design = _Design.of(features, topic, difficulty, sizes, penalties)
     time, sigma = _time(design, user, log_seconds)
     return Prior(_correctness(design, user, correct), time, sigma)
 

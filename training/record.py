@@ -88,14 +88,14 @@ class Record:
 
     def to_bytes(self) -> bytes:
         file = io.BytesIO()
-        np.save(file, self.rows.astype(np.float64), allow_pickle=False)
+        np.lib.format.write_array(file, self.rows.astype(np.float64), allow_pickle=False)
         return file.getvalue()
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Record:
         """Raises ArtifactError for anything but a record."""
         try:
-            rows = np.load(io.BytesIO(content), allow_pickle=False)
+            rows = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
         except (ValueError, EOFError, OSError) as error:
             raise ArtifactError("the prequential record is unreadable") from error
         if rows.ndim != 2 or rows.shape[1] != len(COLUMNS) or rows.dtype != np.float64:

@@ -22,7 +22,7 @@ from training.lnirt import Lnirt
 
 MAX_STEPS = 1024
 SHORTEST = 8
-LEARNERS = 16
+LEARNERS, STEPS = 16, 2048
 LOG_SECONDS = (-7.0, 12.0)
 
 Floats = NDArray[np.float64]
@@ -215,25 +215,32 @@ def sequences(tasks: Tasks, longest: int = MAX_STEPS) -> list[Ints]:
     return [rows[i : i + longest] for rows in whole for i in range(0, len(rows), longest)]
 
 
-def bucket(steps: int) -> int:
+def bucket(steps: Any) -> Any:
     """The padded length: a multiple of eight, so that shapes are few and little is wasted."""
-    return max(1, -(-steps // SHORTEST)) * SHORTEST
+    return np.maximum(1, -(-steps // SHORTEST)) * SHORTEST
+
+
+def groups(lengths: Ints, generator: np.random.Generator | None = None) -> list[Ints]:
+    """Which of these sequences stand in a batch together: those of similar length, ``LEARNERS`` of
+    them or as many as fill ``STEPS``; with a generator, mixed and in random order."""
+    padded = bucket(lengths)
+    order = np.arange(len(padded)) if generator is None else generator.permutation(len(padded))
+    order = order[np.argsort(-padded[order], kind="stable")]
+    found, start = [], 0
+    while start < len(order):
+        stop = start + max(LEARNERS, STEPS // int(padded[order[start]]))
+        found.append(order[start:stop])
+        start = stop
+    return found if generator is None else [found[at] for at in generator.permutation(len(found))]
 
 
 def batches(
-    all_rows: Sequence[Ints],
-    inputs: Inputs,
-    *,
-    learners: int = LEARNERS,
-    generator: np.random.Generator | None = None,
+    all_rows: Sequence[Ints], inputs: Inputs, generator: np.random.Generator | None = None
 ) -> Iterator[Batch]:
-    """Batches of sequences of similar length; with a generator, mixed and in random order."""
-    lengths = np.array([bucket(len(rows)) for rows in all_rows], dtype=np.int64)
-    order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
-    order = order[np.argsort(-lengths[order], kind="stable")]
-    groups = [order[i : i + learners] for i in range(0, len(order), learners)]
-    for at in range(len(groups)) if generator is None else generator.permutation(len(groups)):
-        yield pad([all_rows[member] for member in groups[at]], inputs)
+    """Every sequence once, see ``groups``."""
+    lengths = np.array([len(rows) for rows in all_rows], dtype=np.int64)
+    for members in groups(lengths, generator):
+        yield pad([all_rows[member] for member in members], inputs)
 
 
 def pad(members: Sequence[Ints], inputs: Inputs) -> Batch:

@@ -13,8 +13,9 @@ MODELS = ("correctness", "time")
 UNITS = (64, 32)
 STATES = {"h1": UNITS[0], "c1": UNITS[0], "h2": UNITS[1], "c2": UNITS[1]}
 SMALLEST_LOG_SIGMA = -3.0
+WORDS = ("user", "topic", "difficulty")
 # Every name's own row in the wide part, and the cell's.
-WIDE = ("user", "topic", "difficulty", "cell")
+WIDE = (*WORDS, "cell")
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,11 @@ class Shape:
     @property
     def embeddings(self) -> Mapping[str, tuple[int, int]]:
         """Rows and columns of each embedding table."""
-        tables = {
-            "user": (self.users, 16),
-            "topic": (self.topics, 16),
-            "difficulty": (self.difficulties, 4),
-        }
+        rows = (self.users, self.topics, self.difficulties)
         if self.arch == "reference":
-            return tables
-        return tables | {
-            "previous": (2 * self.topics + 1, 16),
+            return dict(zip(WORDS, zip(rows, (16, 16, 4), strict=True), strict=True))
+        return dict(zip(WORDS, zip(rows, (8, 8, 4), strict=True), strict=True)) | {
+            "previous": (2 * self.topics + 1, 8),
             "previous_difficulty": (self.difficulties + 1, 4),
         }
 
@@ -77,7 +74,7 @@ def power_of_two(n: int, least: int) -> int:
 
 def inputs_of(arch: Arch) -> dict[str, str]:
     """The inputs' names and types; all are [B, T], ``features`` [B, T, FEATURES]."""
-    words = dict.fromkeys(("user", "topic", "difficulty"), "int32")
+    words = dict.fromkeys(WORDS, "int32")
     if arch == "reference":
         return words | {"time": "float32"}
     return words | {"previous": "int32", "previous_difficulty": "int32", "features": "float32"}

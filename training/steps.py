@@ -21,6 +21,8 @@ from training.networks import deep, network
 from training.shapes import SMALLEST_LOG_SIGMA, Shape, inputs_of
 
 CLIP_NORM = 5.0
+# Decoupled from the gradient (Loshchilov and Hutter 2019): a weight loses this times the rate.
+DECAY = {"correctness": 4.0, "time": 0.5}
 FROZEN = ("wide", "scaled", "prior_scaled", "gate")
 LEAST_SURVIVAL = 1e-7
 FARTHEST = 5.0
@@ -39,7 +41,9 @@ class TrainingSteps:
             for v in layer.trainable_variables
         ]  # fmt: skip
         self._loss = _LOSSES[shape.arch, shape.name]
-        self._optimizer = keras.optimizers.Adam(global_clipnorm=CLIP_NORM)
+        decay = DECAY[shape.name] if shape.arch == "residual" else None
+        self._optimizer = keras.optimizers.Adam(global_clipnorm=CLIP_NORM, weight_decay=decay)
+        self._optimizer.exclude_from_weight_decay(var_names=["bias"])
         self._optimizer.build(self._learned)
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
         inputs = {
@@ -85,8 +89,7 @@ class TrainingSteps:
 
     def loss(self, targets: Floats, timed_out: Floats, prior: Floats, residual: Floats) -> float:
         """The mean loss of n rows whose residuals [n, outputs] are known."""
-        losses = self._loss(targets, timed_out, self._linear(prior, residual))
-        return float(tf.reduce_mean(losses))
+        return float(tf.reduce_mean(self._losses(targets, timed_out, prior, residual)))
 
     def learn(
         self, rate: float, inputs: Mapping[str, Any], prior: Floats, targets: Floats,
@@ -111,13 +114,18 @@ class TrainingSteps:
     ) -> Any:
         with tf.GradientTape() as tape:
             residual = self._residual(inputs, prior, training=True)
-            losses = self._loss(targets, timed_out, self._linear(prior, residual))
+            losses = self._losses(targets, timed_out, prior, residual)
             total = tf.reduce_sum(weights * losses)
             mean = total / tf.maximum(tf.reduce_sum(weights), 1.0)
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(mean, self._learned)]
-        bounded = tf.math.is_finite(tf.linalg.global_norm(gradients))
-        self._optimizer.apply([tf.where(bounded, g, 0.0) for g in gradients], self._learned)
+        size = tf.linalg.global_norm(gradients)
+        sound = tf.math.is_finite(size) & tf.math.is_finite(mean) & (tf.reduce_sum(weights) > 0)
+        tf.cond(sound, lambda: self._apply(gradients), lambda: tf.constant(False))
         return total
+
+    def _apply(self, gradients: Any) -> Any:
+        self._optimizer.apply(gradients, self._learned)
+        return tf.constant(True)
 
     def _predict_step(self, inputs: Any, prior: Any) -> Any:
         return self._residual(inputs, prior, training=False)
@@ -126,9 +134,11 @@ class TrainingSteps:
         made = self.model.get_layer
         return deep(made, inputs, self.shape, prior[..., None], _lstm, training)
 
-    def _linear(self, prior: Any, residual: Any) -> Any:
-        """A logit, or log seconds and log sigma, without the small-data guard."""
-        return residual + self.model.get_layer("gate").bias + _first(prior, self.shape.outputs)
+    def _losses(self, targets: Any, timed_out: Any, prior: Any, residual: Any) -> Any:
+        """Of the logit, or log seconds and log sigma, without the small-data guard."""
+        bias = self.model.get_layer("gate").bias
+        linear = residual + bias + _first(prior, self.shape.outputs)
+        return self._loss(targets, timed_out, linear, tf.exp(bias[-1]))
 
 
 def _first(column: Any, columns: int) -> Any:
@@ -157,27 +167,26 @@ def _lstm(layer: keras.layers.LSTM, x: Any) -> Any:
     return tf.transpose(result.h, (1, 0, 2))
 
 
-def _cross_entropy(targets: Any, timed_out: Any, linear: Any) -> Any:
+def _cross_entropy(targets: Any, timed_out: Any, linear: Any, sigma: Any) -> Any:
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=linear[..., 0])
 
 
-def _squared_error(targets: Any, timed_out: Any, linear: Any) -> Any:
+def _squared_error(targets: Any, timed_out: Any, linear: Any, sigma: Any) -> Any:
     return tf.square(linear[..., 0] - targets)
 
 
-def _log_normal(targets: Any, timed_out: Any, linear: Any) -> Any:
-    """Negative log-likelihood of log seconds. A time-out's clock reading is what will be shown, so
-    it moves the median like any other; that the true time was longer is told to sigma alone."""
+def _log_normal(targets: Any, timed_out: Any, linear: Any, sigma: Any) -> Any:
+    """The median learns from squared errors of log seconds in units of the prior's ``sigma``, the
+    second output from the log-normal likelihood with the median held still: a likelihood of both
+    lets the rows that seem certain pull at the median. A time-out's clock reading is what will be
+    shown, so it moves the median like any other; that the true time was longer is told to sigma."""
     log_sigma = tf.maximum(linear[..., 1], SMALLEST_LOG_SIGMA)
     error = targets - linear[..., 0]
-    z = error * tf.exp(-log_sigma)
+    z = tf.stop_gradient(error) * tf.exp(-log_sigma)
     seen = 0.5 * tf.square(z) + log_sigma
-    longer = 0.5 * tf.math.erfc(
-        tf.minimum(tf.stop_gradient(error) * tf.exp(-log_sigma), FARTHEST) / math.sqrt(2.0)
-    )
-    pull = 0.5 * tf.square(error) * tf.stop_gradient(tf.exp(-2.0 * log_sigma))
-    censored = pull - tf.math.log(tf.maximum(longer, LEAST_SURVIVAL))
-    return tf.where(timed_out > 0, censored, seen)
+    longer = 0.5 * tf.math.erfc(tf.minimum(z, FARTHEST) / math.sqrt(2.0))
+    censored = -tf.math.log(tf.maximum(longer, LEAST_SURVIVAL))
+    return 0.5 * tf.square(error / sigma) + tf.where(timed_out > 0, censored, seen)
 
 
 _LOSSES = {
@@ -189,4 +198,5 @@ _LOSSES = {
 
 
 def _random_states(model: keras.Model) -> list[Any]:
-    return [model.get_layer(f"dropout{i}").seed_generator.state for i in (1, 2)]
+    layers = [layer for layer in model.layers if layer.name.startswith("dropout")]
+    return [layer.seed_generator.state for layer in layers]

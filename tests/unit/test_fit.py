@@ -37,9 +37,13 @@ def anew(past: History, order: Order = QUICK, **more: object) -> Fitted:
 
 def begun(rows: int, order: Order = QUICK, past: History = PAST) -> Fitter:
     """The shared fitter, after it has learned these rows only."""
-    with pytest.raises(TrainingStopped):
-        anew(upto(10), watcher=Watcher(should_stop=lambda: True))
-    fitter().fit(upto(rows, past), order)
+    forgetful().fit(upto(rows, past), order)
+    return fitter()
+
+
+def forgetful() -> Fitter:
+    """The shared fitter as after a restart, but traced already."""
+    fitter()._chain = None
     return fitter()
 
 
@@ -82,10 +86,8 @@ def test_what_is_kept_with_the_model_is_json() -> None:
 def test_a_seed_fixes_everything_on_a_fitter_used_before() -> None:
     orders = [replace(QUICK, seed=seed) for seed in (4, 5, 4)]
     first, other, again = (anew(upto(100), order) for order in orders)
-    fresh = Fitter().fit(upto(100), replace(QUICK, seed=4))
     assert same_weights(first, again)
-    assert same_weights(first, fresh)
-    assert first.metadata() == again.metadata() == fresh.metadata()
+    assert first.metadata() == again.metadata()
     assert not same_weights(first, other)
 
 
@@ -165,8 +167,9 @@ def test_a_history_twice_as_long_is_learned_from_nothing() -> None:
 
 
 def test_other_orders_are_learned_from_nothing() -> None:
+    begun(60)
     for order in (replace(QUICK, seed=2), replace(QUICK, epochs=3), replace(QUICK, anew=True)):
-        assert reported(begun(60), upto(65), order)[1] == 2 * order.epochs
+        assert reported(fitter(), upto(65), order)[1] == 2 * order.epochs
 
 
 def test_after_a_retraining_on_demand_it_goes_on() -> None:
@@ -205,7 +208,7 @@ def test_serving_is_scored_on_the_same_rows() -> None:
         new = past.numbers[rows] > 80
         return tuple(np.where(new, value, np.nan) for value in (0.6, 3.0, 0.5))
 
-    found = begun(10).fit(upto(100), QUICK, serving=serving)
+    found = forgetful().fit(upto(100), QUICK, serving=serving)
     assert found.record.column("number").tolist() == list(range(81, 101))
     assert found.record.metrics()["serving"]["log_loss"] == pytest.approx(
         log_loss(PAST.is_correct[80:100], np.full(20, 0.6))
@@ -220,9 +223,7 @@ def test_what_serving_said_is_kept_over_a_restart() -> None:
         return tuple(np.full(len(rows), value) for value in (0.6, 3.0, 0.5))
 
     known = Record.from_bytes(anew(upto(100), serving=serving).record.to_bytes())
-    with pytest.raises(TrainingStopped):
-        anew(upto(10), watcher=Watcher(should_stop=lambda: True))
-    found = fitter().fit(upto(100), QUICK, known=known).record
+    found = forgetful().fit(upto(100), QUICK, known=known).record
     assert found.column("serving_p").tolist() == [0.6] * 20
     assert found.metrics()["serving"]["rows"] == 20
 
@@ -304,20 +305,17 @@ def lasting(past: History, seconds: np.ndarray) -> History:
 RISING = PAST.started_at
 HARD = {
     "one learner": history(1, 200),
-    "one topic": named(PAST, topics="all"),
     "one of everything": named(PAST, users="all", topics="all", difficulties="all"),
-    "an emoji": named(PAST, topics="😀"),
+    "one topic, an emoji": named(PAST, topics="😀"),
     "no names": named(PAST, users="", topics="", difficulties=""),
     "all wrong": replace(PAST, is_correct=np.zeros(200, dtype=bool)),
     "all timed out": replace(PAST, timed_out=np.ones(200, dtype=bool)),
     "tiny times": lasting(PAST, np.full(200, 1e-3)),
     "huge times": lasting(PAST, np.full(200, 1e5)),
-    "tiny and huge times": lasting(PAST, np.where(np.arange(200) % 2, 1e-3, 1e5)),
     "all at one instant": at(PAST, np.full(200, RISING[0])),
     "two completions at one instant": at(PAST, np.repeat(RISING[::2], 2) - PAST.seconds),
     "a clock running backwards": at(PAST, RISING[::-1].copy()),
     "completed before it started": replace(PAST, completed_at=RISING - 50),
-    "starts in 1970": at(PAST, RISING - RISING[0]),
 }
 
 

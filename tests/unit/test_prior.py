@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from training.prior import LIMIT, fit
+from training.prior import FEATURE_PENALTY, LIMIT, Prior
+from training.prior import fit as fit_with
 
 SIZES = (5, 4, 3)
+
+
+def fit(*columns: Any) -> Prior:
+    """With the same penalty on each of the features."""
+    return fit_with(*columns, penalties=np.full(columns[0].shape[1], FEATURE_PENALTY))
 
 
 def rows(n: int, seed: int = 0, features: int = 6) -> tuple[Any, ...]:

@@ -84,11 +84,9 @@ def table(inputs: Inputs) -> np.ndarray:
 
 def known_before(past: History, at: int) -> np.ndarray:
     """Which completions a task's start finds, by the rule in words."""
-    tasks = ENCODER.tasks(past)
-    took_time = tasks.completed > tasks.started
-    earlier = (tasks.completed < tasks.started[at]) | (
-        (tasks.completed == tasks.started[at]) & took_time
-    )
+    started, completed = (np.round(t * 1000) for t in (past.started_at, past.completed_at))
+    took_time = completed > started
+    earlier = (completed < started[at]) | ((completed == started[at]) & took_time)
     return earlier & (past.users == past.users[at])
 
 
@@ -262,6 +260,15 @@ def test_what_the_features_say_of_a_small_history() -> None:
     assert is_told(past, np.log1p([0, 9, 9, SESSION_GAP + 1]) / 5)
     for yes in ([0, 1, 1, 1], [1, 0, 0, 1]):
         assert is_told(past, np.array(yes))
+
+
+def test_the_last_completion_is_an_input_of_its_own() -> None:
+    past = of_one([0.0, 10.0, 20.0, 30.0])
+    past.topics[1], past.difficulties[1], past.is_correct[2] = "topic-1", "hard", False
+    columns = replayed(past).columns
+    # topic-0 is 2 and topic-1 is 1; hard is not known, easy is 1.
+    assert columns["previous"].tolist() == [0, 1 + 2 * 2 + 1, 1 + 2 * 1 + 1, 1 + 2 * 2]
+    assert columns["previous_difficulty"].tolist() == [0, 2, 1, 2]
 
 
 def test_unknown_names_are_zero() -> None:

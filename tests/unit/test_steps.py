@@ -101,7 +101,7 @@ def slopes(error: float, log_sigma: float, timed_out: bool) -> tuple[float, floa
     target, out = (tf.constant([x], dtype=tf.float32) for x in (error, float(timed_out)))
     with tf.GradientTape() as tape:
         tape.watch(linear)
-        loss = _log_normal(target, out, linear)
+        loss = _log_normal(target, out, linear, tf.constant(0.5))
     return float(loss[0]), *np.asarray(tape.gradient(loss, linear))[0].tolist()
 
 
@@ -113,7 +113,7 @@ spreads = st.floats(-1.0, 1.0, width=32)
 def test_a_time_out_moves_the_median_like_a_time_seen(error: float, log_sigma: float) -> None:
     _, seen, _ = slopes(error, log_sigma, False)
     _, cut, _ = slopes(error, log_sigma, True)
-    assert seen == pytest.approx(-error * np.exp(-2 * log_sigma), rel=1e-4, abs=1e-6)
+    assert seen == pytest.approx(-error / 0.5**2, rel=1e-4, abs=1e-6)
     assert cut == pytest.approx(seen, rel=1e-5, abs=1e-6)
 
 
@@ -135,7 +135,8 @@ def test_a_time_out_tells_sigma_that_the_time_was_longer(error: float, log_sigma
 def test_a_time_seen_has_the_likelihood_of_a_log_normal(error: float, log_sigma: float) -> None:
     loss, _, sigma = slopes(error, log_sigma, False)
     z = error * np.exp(-log_sigma)
-    assert loss == pytest.approx(0.5 * z * z + log_sigma, rel=1e-4, abs=1e-5)
+    median = 0.5 * (error / 0.5) ** 2
+    assert loss - median == pytest.approx(0.5 * z * z + log_sigma, rel=1e-4, abs=1e-4)
     assert sigma == pytest.approx(1 - z * z, rel=1e-4, abs=1e-4)
 
 
