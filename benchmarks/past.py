@@ -82,15 +82,16 @@ def _sampled(
     names: NDArray[np.str_], user: NDArray[np.int64], rows: int, seed: int
 ) -> NDArray[np.int64]:
     upto, most = len(user), max(1, rows // 4)
-    drawn = np.random.default_rng([seed, upto]).integers(1, upto + 1, rows // 2)
+    numbers = history.drawn(upto, rows // 2, seed)
     recent, others = (
-        list(dict.fromkeys(names[of].tolist())) for of in (user[: -rows // 2 : -1], user[drawn - 1])
+        list(dict.fromkeys(names[of].tolist()))
+        for of in (user[: -rows // 2 : -1], user[numbers - 1])
     )
     tasks = np.minimum(np.bincount(user, minlength=len(names)), most)
     counts = dict(zip(names.tolist(), tasks.tolist(), strict=True))
-    chosen = history._within(recent, counts, rows // 2, set())
+    chosen = history.within(recent, counts, rows // 2, set())
     spent = sum(counts[name] for name in chosen)
-    chosen += history._within(others, counts, rows - spent, set(chosen))
+    chosen += history.within(others, counts, rows - spent, set(chosen))
     mine = np.flatnonzero(np.isin(names, chosen)[user])
     return _newest(mine, user[mine], most)
 

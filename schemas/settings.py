@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         10, ge=2, le=10_000, description="Newest model versions kept; older ones are removed."
     )
     models_young_seconds: int = Field(
-        600, ge=0, le=31_536_000, description="A version younger than this is never removed."
+        120, ge=0, le=31_536_000, description="A version younger than this is never removed."
     )
 
     inference_port: Port = Field(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine, Result, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import String
@@ -48,15 +49,22 @@ def sampled(engine: Engine, upto: int, rows: int, seed: int) -> History:
     most = max(1, rows // 4)
     with engine.connect() as connection:
         recent = _names(connection.execute(_RECENT, {"after": upto - rows // 2, "upto": upto}))
-        drawn = np.random.default_rng([seed, upto]).integers(1, upto + 1, rows // 2)
-        whose = _pairs(connection.execute(_WHOSE, {"numbers": drawn.tolist()}))
-        others = list(dict.fromkeys(whose[number] for number in drawn.tolist() if number in whose))
+        numbers = drawn(upto, rows // 2, seed).tolist()
+        whose = _pairs(connection.execute(_WHOSE, {"numbers": numbers}))
+        others = list(dict.fromkeys(whose[number] for number in numbers if number in whose))
         values = {"users": list(dict.fromkeys(recent + others)), "most": most, "upto": upto}
         counts = _pairs(connection.execute(_COUNTS, values))
-    chosen = _within(recent, counts, rows // 2, set())
+    chosen = within(recent, counts, rows // 2, set())
     spent = sum(counts[name] for name in chosen)
-    chosen += _within(others, counts, rows - spent, set(chosen))
+    chosen += within(others, counts, rows - spent, set(chosen))
     return of_learners(engine, chosen, most, upto)
+
+
+def drawn(upto: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Random numbers up to ``upto``; the same ones remain, and few come, while the store grows."""
+    power = max(1, upto - 1).bit_length()
+    drawn = np.random.default_rng([seed, power]).integers(1, 2**power + 1, 2 * count)
+    return drawn[drawn <= upto][:count]
 
 
 def _names(found: Result[Any]) -> list[str]:
@@ -67,7 +75,7 @@ def _pairs(found: Result[Any, Any]) -> dict[Any, Any]:
     return {row[0]: row[1] for row in found}
 
 
-def _within(names: list[str], counts: dict[str, int], rows: int, taken: set[str]) -> list[str]:
+def within(names: list[str], counts: dict[str, int], rows: int, taken: set[str]) -> list[str]:
     """The first of these learners, as far as their rows go; at least one."""
     wanted = [name for name in names if name not in taken]
     total = np.cumsum([counts[name] for name in wanted])

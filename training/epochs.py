@@ -15,6 +15,7 @@ from training.sequences import LEARNERS, Batch, Inputs, batches, groups, pad
 from training.steps import TrainingSteps
 
 USER_DROPOUT = 0.5
+REPLAYED = 256
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -70,7 +71,8 @@ def replay(
     rate: float,
     generator: np.random.Generator,
 ) -> float:
-    """Some steps on learners with new rows, four a batch, and others drawn at random."""
+    """Some steps on learners with new rows, four a batch, and others drawn at random, each with
+    the newest ``REPLAYED`` tasks: the work of a request is bounded."""
     is_new = np.array([new[rows].any() for rows in lesson.sequences])
     fresh, old = np.flatnonzero(is_new), np.flatnonzero(~is_new)
 
@@ -78,7 +80,7 @@ def replay(
         for _ in range(steps):
             first = generator.permutation(fresh)[: LEARNERS // 4 if len(old) else LEARNERS]
             others = generator.permutation(old)[: LEARNERS - len(first)]
-            members = [lesson.sequences[at] for at in (*first, *others)]
+            members = [lesson.sequences[at][-REPLAYED:] for at in (*first, *others)]
             yield pad(members, lesson.inputs)
 
     every = np.ones(len(lesson.values), dtype=np.bool_)

@@ -153,7 +153,7 @@ class Fitter:
         held_out = np.arange(n) >= n - min(round(n * HELD_OUT), MOST_HELD_OUT)
         past = recorded(take(history, ~held_out), encoder)
         stage = Stage.of(history, encoder, ~held_out, None, past)
-        past = past.then(stage.told(held_out))
+        past = (past or stage.told(~held_out)).then(stage.told(held_out))
         for name, prior in past.priors.items():
             self._network(shapes[name]).train(
                 stage, prior, ~held_out, held_out, order.seed, order.epochs, watcher

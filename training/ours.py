@@ -54,13 +54,14 @@ class PriorAlone:
 
     def learn(self, history: History) -> None:
         encoder = Encoder.of(history, self._stage.encoder if self._stage else None)
+        every = np.ones(len(history), dtype=np.bool_)
         if self._past is None or self._stage is None:
             self._past = recorded(history, encoder)
         else:
             new = history.numbers > self._past.numbers[-1]
             self._past = self._past.then(self._stage.on(history).told(new))
-        every = np.ones(len(history), dtype=np.bool_)
         self._stage = Stage.of(history, encoder, every, self._stage, self._past)
+        self._past = self._past or self._stage.told(every)
 
     def predict(self, history: History, rows: Ints) -> Predictions:
         assert self._stage is not None

@@ -8,6 +8,7 @@ Its own outcome and duration never enter. Pure: imports numpy, the schemas and t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from training.features import FEATURES, Memory, Tasks, places
 from training.lnirt import Lnirt
 
 MAX_STEPS = 1024
+# Names beyond these are unknown ones: tables stay bounded whatever producers send.
+MOST_USERS, MOST_TOPICS, MOST_DIFFICULTIES = 4095, 4095, 63
 SHORTEST = 8
 LEARNERS, STEPS = 16, 2048
 LOG_SECONDS = (-7.0, 12.0)
@@ -49,9 +52,14 @@ class Vocabulary:
         indices = (self._indices.get(value, 0) for value in values)
         return np.fromiter(indices, dtype=np.int64, count=len(values))
 
-    def extended(self, values: NDArray[np.object_]) -> Vocabulary:
-        """With the new names among these after those it has, so that no index changes."""
-        new = sorted({str(value) for value in values}.difference(self._indices))
+    def extended(self, values: NDArray[np.object_], most: int) -> Vocabulary:
+        """With the new names among these after those it has, so that no index changes; the
+        frequent ones, where it would hold more than ``most``."""
+        counts = Counter(str(value) for value in values)
+        new = sorted(counts.keys() - self._indices.keys())
+        room = max(0, most - len(self))
+        if len(new) > room:
+            new = sorted(sorted(new, key=lambda name: -counts[name])[:room])
         return Vocabulary((*self.names, *new)) if new else self
 
 
@@ -89,9 +97,9 @@ class Encoder:
             (before.users, before.topics, before.difficulties) if before else (nothing,) * 3
         )
         return cls(
-            users.extended(history.users),
-            topics.extended(history.topics),
-            difficulties.extended(history.difficulties),
+            users.extended(history.users, MOST_USERS),
+            topics.extended(history.topics, MOST_TOPICS),
+            difficulties.extended(history.difficulties, MOST_DIFFICULTIES),
             Scaling.of(history.started_at),
         )
 

@@ -61,7 +61,7 @@ class Stage:
             features = past.features_of(history.numbers[rows], features)
         fitted = prior.fit(
             features, some.user, some.topic, some.difficulty,
-            some.correct, some.log_seconds, encoder.sizes,
+            some.correct, some.log_seconds, encoder.sizes, start=before.prior if before else None,
         )  # fmt: skip
         means = TopicDifficulty.of(take(history, rows))
         return cls(history, encoder, tasks, model, inputs, fitted, means)
@@ -129,21 +129,19 @@ class Recorded:
         return at, self.numbers[at] == numbers
 
 
-def recorded(history: History, encoder: Encoder) -> Recorded:
+def recorded(history: History, encoder: Encoder) -> Recorded | None:
     """Every row as if it had been recorded while the history grew: block by block, each told by a
-    stage of the rows before it. Beyond ``MOST_BLOCKWISE`` rows one hardly moves its own features,
-    and one stage of all of them tells all."""
+    stage of the rows before it. None beyond ``MOST_BLOCKWISE`` rows, where one hardly moves its
+    own features: what a stage of all of them tells is as good."""
     n = len(history)
     if n > MOST_BLOCKWISE:
-        every = np.ones(n, dtype=np.bool_)
-        return Stage.of(history, encoder, every).told(every)
+        return None
     found, stage = None, None
     for start, stop in _blocks(n):
         sub, new = take(history, np.arange(stop)), np.arange(stop) >= start
         rows = np.arange(stop) < max(start, 1)
         stage = Stage.of(sub, encoder, rows, stage, found)
         found = found.then(stage.told(new)) if found else stage.told(new)
-    assert found is not None
     return found
 
 

@@ -17,6 +17,7 @@ from training.lnirt import Lnirt
 from training.sequences import (
     LEARNERS,
     MAX_STEPS,
+    STEPS,
     Encoder,
     Inputs,
     Scaling,
@@ -279,12 +280,20 @@ def test_unknown_names_are_zero() -> None:
 
 @given(NAMES, NAMES)
 def test_new_names_change_no_index(first: list[str], second: list[str]) -> None:
-    before = Vocabulary().extended(np.array(first, dtype=object))
-    after = before.extended(np.array(second, dtype=object))
+    before = Vocabulary().extended(np.array(first, dtype=object), 100)
+    after = before.extended(np.array(second, dtype=object), 100)
     assert after.names[: len(before)] == before.names
     assert set(after.names) == {*first, *second}
     assert len(after) == len(set(after.names))
     assert sorted(after.index(name) for name in after.names) == list(range(1, len(after) + 1))
+
+
+def test_a_full_vocabulary_takes_the_frequent_names_only() -> None:
+    values = np.array(["rare", "often", "often", "always", "always", "always"], dtype=object)
+    held = Vocabulary().extended(values, 2)
+    assert held.names == ("always", "often")
+    assert held.extended(np.array(["new"], dtype=object), 2) is held
+    assert held.index("rare") == 0
 
 
 def test_scaling_stops_beyond_the_training_range() -> None:
@@ -350,7 +359,7 @@ def test_batches_hold_every_step_once(seed: int | None) -> None:
     assert sorted(held) == list(range(400))
     for batch in found:
         real = batch.mask > 0
-        assert len(batch.rows) <= LEARNERS
+        assert len(batch.rows) <= max(LEARNERS, STEPS // batch.rows.shape[1])
         assert batch.rows.shape[1] == bucket(int(batch.mask.sum(axis=1).max()))
         assert ((batch.rows >= 0) == real).all()
         assert (np.diff(batch.mask, axis=1) <= 0).all()

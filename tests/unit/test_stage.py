@@ -17,6 +17,8 @@ def test_what_is_recorded_never_knows_what_comes_later() -> None:
     )
     encoder = Encoder.of(past)
     before, after = recorded(past, encoder), recorded(changed, encoder)
+    assert before is not None
+    assert after is not None
     assert np.array_equal(before.features[:101], after.features[:101])
     assert not np.array_equal(before.features[150:], after.features[150:])
     for name in before.priors:
@@ -27,17 +29,23 @@ def test_what_is_recorded_never_knows_what_comes_later() -> None:
 def test_few_rows_are_recorded(n: int) -> None:
     past = history(2, n)
     found = recorded(past, Encoder.of(past))
+    assert found is not None
     assert np.array_equal(found.numbers, past.numbers)
     assert np.isfinite(found.features).all()
     assert all(np.isfinite(column).all() and len(column) == n for column in found.priors.values())
 
 
-def test_many_rows_are_told_by_one_stage() -> None:
+def test_many_rows_are_not_told_block_by_block() -> None:
     past = history(100, MOST_BLOCKWISE + 1)
-    encoder, every = Encoder.of(past), np.ones(MOST_BLOCKWISE + 1, dtype=np.bool_)
-    found, stage = recorded(past, encoder), Stage.of(past, encoder, every)
-    assert np.array_equal(found.features, stage.inputs.columns["features"])
-    assert np.array_equal(found.priors["time"], stage.priors()["time"])
+    assert recorded(past, Encoder.of(past)) is None
+
+
+def test_a_prior_begun_from_another_arrives_at_the_same_place() -> None:
+    past, every = history(40, 1200), np.ones(1200, dtype=np.bool_)
+    first = Stage.of(past, Encoder.of(past), np.arange(1200) < 1000)
+    cold, warm = (Stage.of(past, first.encoder, every, before) for before in (None, first))
+    assert warm.priors()["correctness"] == pytest.approx(cold.priors()["correctness"], abs=0.02)
+    assert warm.priors()["time"] == pytest.approx(cold.priors()["time"], abs=0.02)
 
 
 def test_a_stage_serves_another_history_as_it_does_its_own() -> None:

@@ -1,0 +1,75 @@
+"""What the trainer reads of a long store: whole learners, a bounded number of rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, insert
+
+from schemas.tables import completions
+from streams import database, history
+
+ROWS, LEARNERS = 3_000, 150
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def row(number: int, user: str) -> dict[str, object]:
+    at = BEGIN + timedelta(seconds=number)
+    return {
+        "task_id": f"task-{number}", "number": number, "user_id": user, "topic": "sums",
+        "difficulty": "easy", "started_at": at, "completed_at": at + timedelta(seconds=5),
+        "is_correct": number % 2 == 0, "actual_time_seconds": 5.0, "timed_out": False,
+        "log_partition": 0, "log_offset": number,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    made = database.connect(database_url, "tests")
+    database.migrate(made)
+    users = np.random.default_rng(1).integers(0, LEARNERS, ROWS)
+    rows = [row(at + 1, f"learner-{user}") for at, user in enumerate(users)]
+    with made.begin() as connection:
+        connection.execute(insert(completions), rows)
+    yield made
+    made.dispose()
+
+
+def test_a_short_store_is_read_whole(engine: Engine) -> None:
+    assert len(history.sampled(engine, ROWS, ROWS, 1)) == ROWS
+    assert history.sampled(engine, 500, 1_000, 1).numbers.tolist() == list(range(1, 501))
+
+
+def test_whole_learners_within_the_bound(engine: Engine) -> None:
+    every, found = history.everything(engine, ROWS), history.sampled(engine, ROWS, 1_000, 1)
+    counts = Counter(every.users)
+    assert 900 <= len(found) <= 1_000 + max(counts.values())
+    assert all(counts[user] == held for user, held in Counter(found.users).items())
+    assert (np.diff(found.numbers) > 0).all()
+    assert every.users[-1] in set(found.users)
+
+
+def test_the_same_learners_remain_while_the_store_grows(engine: Engine) -> None:
+    before = set(history.sampled(engine, ROWS - 5, 1_000, 1).users)
+    after = set(history.sampled(engine, ROWS, 1_000, 1).users)
+    assert len(before ^ after) <= 12
+    assert before != set(history.sampled(engine, ROWS - 5, 1_000, 2).users)
+
+
+def test_nothing_beyond_the_request_is_read(engine: Engine) -> None:
+    found = history.sampled(engine, 2_000, 1_000, 1)
+    assert found.numbers.max() == 2_000
+
+
+def test_a_learner_of_everything_is_read_in_part(engine: Engine) -> None:
+    with engine.begin() as connection:
+        rows = [row(number, "diligent") for number in range(ROWS + 1, 3 * ROWS)]
+        connection.execute(insert(completions), rows)
+    found = history.sampled(engine, 3 * ROWS - 1, 1_000, 1)
+    held = found.numbers[found.users == "diligent"]
+    assert held.tolist() == list(range(3 * ROWS - 250, 3 * ROWS))
+    assert len(set(found.users)) > 10
