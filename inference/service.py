@@ -30,6 +30,7 @@ from streams import health as health_edge
 from streams.health import Health
 from streams.letters import bury
 from streams.patience import Patience, Stopped, first_line
+from training.metrics import take
 from training.sequences import MAX_STEPS
 
 log = structlog.get_logger("retrace")
@@ -157,7 +158,7 @@ class Inference:
             return None
         if self.patience.health.set("store", True):
             log.info("reached", dependency="store")
-        return {user: _of(found, user) for user in users}
+        return _by_user(found, users)
 
     def _reply(self, one: Asked, prediction: Prediction) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
@@ -174,9 +175,12 @@ class Inference:
         return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
 
 
-def _of(found: History, user: str) -> History:
-    mine = np.asarray(found.users == user, dtype=bool)
-    return History(*(getattr(found, name)[mine] for name in History.__dataclass_fields__))
+def _by_user(found: History, users: Sequence[str]) -> dict[str, History]:
+    """Each of these learners' own rows."""
+    rows: dict[str, list[int]] = {user: [] for user in users}
+    for row, user in enumerate(found.users):
+        rows[user].append(row)
+    return {user: take(found, np.array(mine, dtype=np.int64)) for user, mine in rows.items()}
 
 
 def _prediction(request: PredictionRequest, answer: Answer, serving: Serving) -> Prediction:

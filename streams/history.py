@@ -22,9 +22,9 @@ _RECENT = text(
 )
 _WHOSE = text("SELECT number, user_id FROM completions WHERE number = ANY(:numbers)")
 _COUNTS = text(
-    """SELECT learner.id, least(:most, (
-        SELECT count(*) FROM completions WHERE user_id = learner.id AND number <= :upto
-    )) FROM unnest(:users) AS learner(id)"""
+    """SELECT learner.id, (SELECT count(*) FROM (
+        SELECT 1 FROM completions WHERE user_id = learner.id AND number <= :upto LIMIT :most
+    ) AS counted) FROM unnest(:users) AS learner(id)"""
 ).bindparams(bindparam("users", type_=ARRAY(String)))
 _OF_LEARNERS = text(
     f"""SELECT {_COLUMNS} FROM unnest(:users) AS learner(id) CROSS JOIN LATERAL (
@@ -63,8 +63,8 @@ def sampled(engine: Engine, upto: int, rows: int, seed: int) -> History:
 def drawn(upto: int, count: int, seed: int) -> NDArray[np.int64]:
     """Random numbers up to ``upto``; the same ones remain, and few come, while the store grows."""
     power = max(1, upto - 1).bit_length()
-    drawn = np.random.default_rng([seed, power]).integers(1, 2**power + 1, 2 * count)
-    return drawn[drawn <= upto][:count]
+    numbers = np.random.default_rng([seed, power]).integers(1, 2**power + 1, 2 * count)
+    return numbers[numbers <= upto][:count]
 
 
 def _names(found: Result[Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import fresh_database, kafka_server, postgres_server
 
@@ -28,3 +29,8 @@ def database_url(postgres: str) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
     with fresh_database(postgres) as url:
         yield url
+
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("retrace", deadline=None)
+settings.load_profile("retrace")

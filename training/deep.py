@@ -16,7 +16,7 @@ from training.epochs import Lesson, cosine
 from training.prior import LIMIT
 from training.sequences import LOG_SECONDS, sequences
 from training.shapes import SMALLEST_LOG_SIGMA, Shape
-from training.stage import Stage
+from training.stage import Said, Stage
 from training.steps import TrainingSteps
 
 GUARD_ROWS = 2000
@@ -27,7 +27,7 @@ RATES = {
     ("reference", "time"): 1e-2,
 }
 FINAL_EPOCHS, FINAL_RATE = 2, 3e-4
-WARM_STEPS, WARM_RATE = 8, 3e-4
+ROWS_A_STEP, MOST_STEPS, WARM_RATE = 250, 32, 3e-4
 WATCHED = 32
 
 Floats = NDArray[np.float64]
@@ -40,7 +40,8 @@ class TrainingStopped(TrainingFailed):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch of one model, counted from 1; losses are means over learned and held-out rows."""
+    """One epoch of one model, counted from 1: the mean loss of the rows that were learned, and of
+    some that were held out, where any were."""
 
     model: str
     epoch: int
@@ -71,13 +72,13 @@ class Deep:
         self.traced = TrainingSteps(shape)
 
     def train(
-        self, stage: Stage, prior: Floats, learned: Bools, held_out: Bools, seed: int,
+        self, stage: Stage, said: Said, learned: Bools, held_out: Bools, seed: int,
         rounds: int, watcher: Watcher,
     ) -> None:  # fmt: skip
         """From nothing, on the learned rows."""
         self.traced.begin(seed)
-        self._stand_on(stage, prior, learned)
-        lesson, generator = self._lesson(stage, prior), self._generator(seed, 0)
+        self._stand_on(stage, said.prior, learned)
+        lesson, generator = self._lesson(stage, said), self._generator(seed, 0)
         steps = rounds * epochs.steps_of(lesson, learned)
         rates = cosine(RATES[self.shape.arch, self.shape.name], steps)
         watched = _of_few(lesson, held_out)
@@ -86,32 +87,38 @@ class Deep:
             val_loss = self._loss(lesson, watched)
             watcher.report(EpochReport(self.shape.name, at, rounds, loss, val_loss))
 
-    def finish(self, stage: Stage, prior: Floats, seed: int) -> None:
+    def finish(self, stage: Stage, said: Said, seed: int) -> None:
         """Learn all rows, those that were held out too."""
-        everything = np.ones(len(prior), dtype=np.bool_)
-        self._stand_on(stage, prior, everything)
-        lesson, generator = self._lesson(stage, prior), self._generator(seed, 1)
+        everything = np.ones(len(said.prior), dtype=np.bool_)
+        self._stand_on(stage, said.prior, everything)
+        lesson, generator = self._lesson(stage, said), self._generator(seed, 1)
         steps = FINAL_EPOCHS * epochs.steps_of(lesson, everything)
         rates = cosine(FINAL_RATE, steps)
         for _ in range(FINAL_EPOCHS):
             epochs.epoch(self.traced, lesson, everything, rates, generator)
         self._check()
 
-    def further(self, stage: Stage, prior: Floats, new: Bools, seed: int, watcher: Watcher) -> None:
-        """A few steps more, on learners with new rows and on others."""
-        self._stand_on(stage, prior, np.ones(len(prior), dtype=np.bool_))
+    def further(self, stage: Stage, said: Said, new: Bools, seed: int, watcher: Watcher) -> None:
+        """A few steps more, on learners with new rows and on others.
+
+        How far the weights may go follows from how many rows are new, not from how often it is
+        called: steps without new information only learn the old rows by heart.
+        """
+        self._stand_on(stage, said.prior, np.ones(len(said.prior), dtype=np.bool_))
         generator = self._generator(seed, int(stage.history.numbers[-1]))
-        lesson = self._lesson(stage, prior)
-        loss = epochs.replay(self.traced, lesson, new, WARM_STEPS, WARM_RATE, generator)
+        lesson = self._lesson(stage, said)
+        steps = min(max(round(int(new.sum()) / ROWS_A_STEP), 1), MOST_STEPS)
+        rate = WARM_RATE * min(1.0, int(new.sum()) / ROWS_A_STEP)
+        loss = epochs.replay(self.traced, lesson, new, steps, rate, generator)
         self._check()
         watcher.report(EpochReport(self.shape.name, 1, 1, loss, None))
 
-    def linear(self, stage: Stage, prior: Floats, wanted: Bools) -> Floats:
+    def linear(self, stage: Stage, said: Said, wanted: Bools) -> Floats:
         """The served logit, or log seconds and sigma, [n, outputs]; NaN where none is wanted."""
-        residual = epochs.predict(self.traced, self._lesson(stage, prior), wanted)
+        residual = epochs.predict(self.traced, self._lesson(stage, said), wanted)
         scale, bias = (w.numpy() for w in self.traced.model.get_layer("gate").weights)
         linear = residual.astype(np.float64) * scale + bias
-        linear[:, 0] += self._prior(prior)
+        linear[:, 0] += self._prior(said.prior)
         if linear.shape[1] > 1:
             linear[:, 0] = np.clip(linear[:, 0], *LOG_SECONDS)
             linear[:, 1] = np.exp(np.maximum(linear[:, 1], SMALLEST_LOG_SIGMA))
@@ -126,11 +133,10 @@ class Deep:
     def _prior(self, prior: Floats) -> Floats:
         return prior if self.shape.arch == "residual" else np.zeros(len(prior))
 
-    def _lesson(self, stage: Stage, prior: Floats) -> Lesson:
+    def _lesson(self, stage: Stage, said: Said) -> Lesson:
         tasks = stage.tasks
         values = tasks.correct if self.shape.name == "correctness" else tasks.log_seconds
-        own = getattr(stage.prior, self.shape.name).user[tasks.user]
-        columns = (self._prior(prior), self._prior(own), values, tasks.timed_out)
+        columns = (self._prior(said.prior), self._prior(said.own), values, tasks.timed_out)
         return Lesson(stage.inputs, sequences(tasks), *(c.astype(np.float32) for c in columns))
 
     def _generator(self, seed: int, at: int) -> np.random.Generator:
@@ -166,7 +172,7 @@ class Deep:
 
 
 def _of_few(lesson: Lesson, rows: Bools) -> Bools:
-    """Those of the rows that belong to the ``WATCHED`` learners with most of them."""
+    """Those of the rows that belong to the ``WATCHED`` sequences with most of them."""
     counts = np.array([rows[each].sum() for each in lesson.sequences])
     few = np.argsort(-counts, kind="stable")[:WATCHED]
     chosen = np.zeros_like(rows)

@@ -1,7 +1,7 @@
 """Histories to fitted versions: the prior, both networks, LNIRT, and scores before learning.
 
-A ``Fitter`` is kept between requests. The first history, and one twice as long as at the last full
-training, is trained from nothing: on all but the newest rows, which are predicted, scored, and
+A ``Fitter`` is kept between requests. The first history, and one half as long again as at the last
+full training, is trained from nothing: on all but the newest rows, which are predicted, scored, and
 then learned too. In between, new rows are predicted by the networks as they stand, scored, and
 learned in a few steps; prior and LNIRT are fitted again every time, since that is quick.
 """
@@ -9,28 +9,30 @@ learned in a few steps; prior and LNIRT are fitted again every time, since that 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from schemas.errors import NotEnoughData
+from schemas.errors import ModelRejected, NotEnoughData
 from schemas.history import History
 from training.deep import Deep, Watcher
 from training.lnirt import Lnirt
 from training.metrics import take
-from training.record import Record
+from training.record import SERVING, Record
 from training.sequences import Encoder
 from training.shapes import MODELS, Arch, Shape, Sizes
-from training.stage import Recorded, Stage, recorded
+from training.stage import Recorded, Said, Stage, recorded
 
 LEAST_ROWS = 10
 HELD_OUT = 0.2
 MOST_HELD_OUT = 2000
+GROWTH = 1.5
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -89,7 +91,7 @@ class Chain:
     stage: Stage
     past: Recorded
     record: Record
-    full_rows: int
+    full_upto: int
 
 
 class Fitter:
@@ -132,6 +134,7 @@ class Fitter:
         else:
             known = (chain.record if chain else known) or Record.empty()
             chain = self._anew(history, order, watcher, serving, known)
+        _require_finite(chain)
         self._chain = chain
         return Fitted(
             chain.shapes,
@@ -148,21 +151,26 @@ class Fitter:
         self, history: History, order: Order, watcher: Watcher, serving: Opinion | None,
         known: Record,
     ) -> Chain:  # fmt: skip
-        encoder, n = Encoder.of(history), len(history)
-        shapes, everything = _shapes(encoder, order.arch), np.ones(n, dtype=np.bool_)
+        n = len(history)
+        everything = np.ones(n, dtype=np.bool_)
         held_out = np.arange(n) >= n - min(round(n * HELD_OUT), MOST_HELD_OUT)
-        past = recorded(take(history, ~held_out), encoder)
-        stage = Stage.of(history, encoder, ~held_out, None, past)
+        older = take(history, ~held_out)
+        known_names = Encoder.of(older)
+        encoder = Encoder.of(history, known_names)
+        shapes = _shapes(encoder, order.arch)
+        past = recorded(older, known_names)
+        stage = Stage.of(history, known_names, ~held_out, None, past)
         past = (past or stage.told(~held_out)).then(stage.told(held_out))
-        for name, prior in past.priors.items():
+        for name, said in past.said.items():
             self._network(shapes[name]).train(
-                stage, prior, ~held_out, held_out, order.seed, order.epochs, watcher
+                stage, said, ~held_out, held_out, order.seed, order.epochs, watcher
             )
-        record = self._predicted(stage, past.priors, held_out, serving)
+        record = self._predicted(stage, past.said, held_out, serving)
         stage = Stage.of(history, encoder, everything, stage, past)
-        for name, prior in past.priors.items():
-            self._deep[name].finish(stage, prior, order.seed)
-        return Chain(order, shapes, stage, past, record.seen_by_serving(known), n)
+        for name, said in past.said.items():
+            self._deep[name].finish(stage, said, order.seed)
+        upto = int(history.numbers[-1])
+        return Chain(order, shapes, stage, past, record.seen_by_serving(known), upto)
 
     def _further(
         self, chain: Chain, history: History, watcher: Watcher, serving: Opinion | None
@@ -170,46 +178,42 @@ class Fitter:
         new = history.numbers > chain.past.numbers[-1]
         touched = np.isin(history.users.astype(str), history.users[new].astype(str))
         before, is_new = chain.stage.on(take(history, touched)), new[touched]
-        record = self._predicted(before, before.priors(), is_new, serving)
+        record = self._predicted(before, before.said(), is_new, serving)
         past = chain.past.then(before.told(is_new))
         encoder, everything = Encoder.of(history, chain.stage.encoder), np.ones(len(history), bool)
         stage = Stage.of(history, encoder, everything, chain.stage, past)
         past = past.of(stage.told(everything))
-        for name, prior in past.priors.items():
-            self._deep[name].further(stage, prior, new, chain.order.seed, watcher)
+        for name, said in past.said.items():
+            self._deep[name].further(stage, said, new, chain.order.seed, watcher)
         record = chain.record.then(record)
-        return Chain(chain.order, chain.shapes, stage, past, record, chain.full_rows)
+        return Chain(chain.order, chain.shapes, stage, past, record, chain.full_upto)
 
     def _predicted(
-        self, stage: Stage, priors: Mapping[str, Floats], rows: Bools, serving: Opinion | None
+        self, stage: Stage, said: Mapping[str, Said], rows: Bools, serving: Opinion | None
     ) -> Record:
-        """What each predictor says of these rows, none of which it has learned."""
-        history, inputs = take(stage.history, rows), stage.inputs
-        logit, time = (self._deep[n].linear(stage, priors[n], rows)[rows] for n in MODELS)
-        mu = dict(zip(("network_mu", "network_sigma"), time.T, strict=False))
-        said = (
-            {}
-            if serving is None
-            else dict(
-                zip(
-                    ("serving_p", "serving_mu", "serving_sigma"),
-                    serving(stage.history, np.flatnonzero(rows)),
-                    strict=True,
-                )
-            )
-        )
+        """What each predictor says of these rows, none of which it has learned. Where the networks
+        don't know a name, LNIRT stands in for them, as it does in serving."""
+        history = take(stage.history, rows)
+        logit, time = (self._deep[n].linear(stage, said[n], rows)[rows] for n in MODELS)
+        own = np.column_stack([expit(logit[:, 0]), time])
+        lnirt = np.column_stack([stage.inputs.p, stage.inputs.mu, stage.inputs.sigma])[rows]
+        known = (stage.tasks.topic[rows] > 0) & (stage.tasks.difficulty[rows] > 0)
+        opinions: dict[str, Iterable[Floats]] = {
+            "network": np.where(known[:, None], own, lnirt).T,
+            "lnirt": lnirt.T,
+            "cell": stage.means.at(history),
+            "serving": serving(stage.history, np.flatnonzero(rows)) if serving else (),
+        }
         return Record.of(
-            number=history.numbers.astype(np.float64),
-            correct=history.is_correct.astype(np.float64),
+            number=history.numbers,
+            correct=history.is_correct,
             log_seconds=np.log(history.seconds),
-            network_p=1 / (1 + np.exp(-logit[:, 0])),
-            **mu,
-            lnirt_p=inputs.p[rows], lnirt_mu=inputs.mu[rows], lnirt_sigma=inputs.sigma[rows],
-            cell_p=stage.means.outcome.at(history),
-            cell_mu=stage.means.log_seconds.at(history),
-            cell_sigma=np.full(len(history), stage.means.sigma),
-            **said,
-        )  # fmt: skip
+            **{
+                f"{who}_{what}": column
+                for who, columns in opinions.items()
+                for what, column in zip(("p", "mu", "sigma"), columns, strict=False)
+            },
+        )
 
     def _network(self, shape: Shape) -> Deep:
         held = self._deep.get(shape.name)
@@ -218,13 +222,22 @@ class Fitter:
         return held
 
 
+def _require_finite(chain: Chain) -> None:
+    """Raises ModelRejected where the version would say something that is no number."""
+    model, predicted = chain.stage.lnirt, chain.record.rows[:, : -len(SERVING)]
+    if not np.isfinite(model.cells).all() or not np.isfinite(model.covariance).all():
+        raise ModelRejected("a parameter of LNIRT is not finite")
+    if not np.isfinite(predicted).all():
+        raise ModelRejected("a prediction of the newest rows is not finite")
+
+
 def _goes_on(chain: Chain, history: History, order: Order) -> bool:
     """Whether a few steps more will do."""
     encoder = Encoder.of(history, chain.stage.encoder)
     return (
         not order.anew
         and replace(order, anew=False) == replace(chain.order, anew=False)
-        and len(history) < 2 * chain.full_rows
+        and history.numbers[-1] < GROWTH * chain.full_upto
         and history.numbers[-1] >= chain.past.numbers[-1]
         and _shapes(encoder, order.arch) == chain.shapes
     )

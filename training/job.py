@@ -108,6 +108,7 @@ class Job:
         from training.fit import Order
 
         settings, version = self.settings, self._serving()
+        opinion = None if version is None else self._opinion(version)
         order = Order(
             settings.seed, settings.train_arch, settings.train_epochs, request.trigger != "count"
         )
@@ -116,7 +117,7 @@ class Job:
         )
         return self.fitter.fit(
             past, order, watcher,
-            serving=version and version.before_learning, known=version and version.record,
+            serving=opinion, known=version and version.record,
         )  # fmt: skip
 
     def _serving(self) -> Served | None:
@@ -132,6 +133,19 @@ class Job:
                 log.warning("the serving version can't be scored", because=str(error))
                 self._opponent = None
         return self._opponent
+
+    def _opinion(self, version: Served) -> Callable[..., Any]:
+        """What the serving version says; nothing, where it can't run: that must not end a
+        training."""
+
+        def said(past: History, rows: Any) -> Any:
+            try:
+                return version.before_learning(past, rows)
+            except Exception as error:
+                log.warning("the serving version can't be scored", because=first_line(error))
+                return ()
+
+        return said
 
     def _await_store(self, completions: int) -> None:
         """A store that was just restored may still be reading the log."""

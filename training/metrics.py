@@ -158,6 +158,11 @@ class TopicDifficulty:
         outcome = CellMeans.of(history, history.is_correct.astype(np.float64), DEFAULT_P)
         return cls(outcome, log_seconds, spread_of(target - log_seconds.at(history)))
 
+    def at(self, history: History) -> tuple[Floats, Floats, Floats]:
+        """p, and mean and standard deviation of log seconds, of each row's cell."""
+        sigma = np.full(len(history), self.sigma)
+        return self.outcome.at(history), self.log_seconds.at(history), sigma
+
 
 def topic_difficulty(history: History, learned: Bools, scored: Bools) -> Metrics:
     """``TopicDifficulty`` of the learned rows, scored on others."""

@@ -65,9 +65,10 @@ class PriorAlone:
 
     def predict(self, history: History, rows: Ints) -> Predictions:
         assert self._stage is not None
-        said = self._stage.on(history).priors()
+        said = self._stage.on(history).said()
         sigma = np.full(len(rows), self._stage.prior.sigma)
-        return Predictions(expit(said["correctness"][rows]), said["time"][rows], sigma)
+        logit, mu = said["correctness"].prior[rows], said["time"].prior[rows]
+        return Predictions(expit(logit), mu, sigma)
 
 
 class LnirtAlone:

@@ -36,6 +36,7 @@ LIMIT = 5.0
 USUAL_SIGMA = 0.5
 SIGMA_ROWS = 5.0
 NEWTON_STEPS = 3
+FAR = 10.0
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ class _Design:
         sizes: tuple[int, int, int],
         penalties: Floats,
     ) -> _Design:
-        mean, sd = features.mean(axis=0), features.std(axis=0)
-        varies = sd > 1e-9 * (1 + np.abs(mean))
-        low, high = mean - LIMIT * sd, mean + LIMIT * sd
+        mean, sd = (f(features, axis=0, dtype=np.float64) for f in (np.mean, np.std))
+        # Features are single precision: less than this is rounding.
+        varies = sd > 1e-6 * (1 + np.abs(mean))
+        low, high = mean - LIMIT * sd * varies, mean + LIMIT * sd * varies
         scale = varies / (np.where(varies, sd, 1.0) * np.sqrt(penalties))
         codes = _codes(topic, difficulty, sizes)
         names = _frequent(codes, sizes[1] + sizes[2] + sizes[1] * sizes[2])
@@ -174,6 +176,8 @@ def _correctness(design: _Design, user: Ints, correct: Bools, start: Linear | No
     model = LogisticRegression(C=1.0, solver="newton-cholesky", warm_start=start is not None)
     if start is not None:
         model.coef_, model.intercept_ = design.coefficients(start)
+        # Where names or scales have changed much, nothing is the better start.
+        model.warm_start = float(np.abs(rows @ model.coef_[0]).max()) < FAR
     model.fit(rows, np.append(correct, [True, False]))
     coefficients, intercept = model.coef_[0], float(model.intercept_[0])
     logit = design.matrix @ coefficients + intercept

@@ -22,6 +22,7 @@ KEPT = 2000
 PREDICTORS = ("network", "lnirt", "cell", "serving")
 FACTS = ("number", "correct", "log_seconds")
 COLUMNS = (*FACTS, *(f"{who}_{what}" for who in PREDICTORS for what in ("p", "mu", "sigma")))
+SERVING = COLUMNS[-3:]
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +42,8 @@ class Record:
     def of(cls, **columns: Any) -> Record:
         """Of columns of equal length; those that are left out are NaN."""
         nothing = np.full(len(columns["number"]), np.nan)
-        return cls(np.stack([columns.get(name, nothing) for name in COLUMNS], axis=1))
+        found = [columns.get(name, nothing) for name in COLUMNS]
+        return cls(np.stack(found, axis=1).astype(np.float64))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -34,7 +34,7 @@ class Sizes:
     def rows(self) -> tuple[int, int, int]:
         """Rows of the tables of users, topics and difficulties. Row 0 is the unknown name."""
         return (
-            power_of_two(self.users + 1, 64),
+            power_of_two(self.users + self.users // 4 + 1, 64),
             power_of_two(self.topics + 1, 16),
             power_of_two(self.difficulties + 1, 8),
         )

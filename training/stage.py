@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,20 +72,33 @@ class Stage:
         inputs = replay(tasks, self.encoder, self.lnirt)
         return Stage(history, self.encoder, tasks, self.lnirt, inputs, self.prior, self.means)
 
-    def priors(self) -> dict[str, Floats]:
+    def said(self) -> dict[str, Said]:
         """What the prior says of every row: logits and log seconds."""
-        words = (self.tasks.user, self.tasks.topic, self.tasks.difficulty)
-        features = self.inputs.columns["features"]
-        return {
-            "correctness": self.prior.correctness(features, *words),
-            "time": self.prior.time(features, *words),
-        }
+        user, features = self.tasks.user, self.inputs.columns["features"]
+        words = (user, self.tasks.topic, self.tasks.difficulty)
+        both = {"correctness": self.prior.correctness, "time": self.prior.time}
+        return {n: Said(model(features, *words), model.user[user]) for n, model in both.items()}
 
     def told(self, rows: Bools) -> Recorded:
         """What this stage says of some rows, to be kept before they are learned."""
-        priors = {name: column[rows] for name, column in self.priors().items()}
+        said = {name: column.map(lambda c: c[rows]) for name, column in self.said().items()}
         features = self.inputs.columns["features"][rows]
-        return Recorded(self.history.numbers[rows], features, priors)
+        return Recorded(self.history.numbers[rows], features, said)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the prior says of n rows, and ``own``: the part of it that comes from who the learner
+    is."""
+
+    prior: Floats
+    own: Floats
+
+    def map(self, change: Callable[[Floats], Floats]) -> Said:
+        return Said(change(self.prior), change(self.own))
+
+    def join(self, other: Said, how: Callable[[Floats, Floats], Floats]) -> Said:
+        return Said(how(self.prior, other.prior), how(self.own, other.own))
 
 
 @dataclass(frozen=True)
@@ -98,15 +111,19 @@ class Recorded:
 
     numbers: Ints
     features: Singles
-    priors: Mapping[str, Floats]
+    said: Mapping[str, Said]
 
     def then(self, later: Recorded) -> Recorded:
         """With later numbers."""
-        priors = {n: np.concatenate([self.priors[n], later.priors[n]]) for n in self.priors}
+
+        def chained(a: Floats, b: Floats) -> Floats:
+            return np.concatenate([a, b])
+
+        said = {name: self.said[name].join(later.said[name], chained) for name in self.said}
         return Recorded(
             np.concatenate([self.numbers, later.numbers]),
             np.concatenate([self.features, later.features]),
-            priors,
+            said,
         )
 
     def features_of(self, numbers: Ints, otherwise: Singles) -> Singles:
@@ -117,12 +134,13 @@ class Recorded:
     def of(self, otherwise: Recorded) -> Recorded:
         """For the numbers of ``otherwise``, which tells what isn't known here."""
         at, known = self._places(otherwise.numbers)
-        priors = {
-            name: np.where(known, self.priors[name][at], column)
-            for name, column in otherwise.priors.items()
-        }
+
+        def recalled(mine: Floats, other: Floats) -> Floats:
+            return np.where(known, mine[at], other)
+
+        said = {n: self.said[n].join(column, recalled) for n, column in otherwise.said.items()}
         features = self.features_of(otherwise.numbers, otherwise.features)
-        return Recorded(otherwise.numbers, features, priors)
+        return Recorded(otherwise.numbers, features, said)
 
     def _places(self, numbers: Ints) -> tuple[Ints, Bools]:
         at = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)

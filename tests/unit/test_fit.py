@@ -159,11 +159,11 @@ def test_what_is_predicted_is_what_the_version_before_would_serve() -> None:
         assert after.record.column(lnirt)[-5:] == pytest.approx(said.lnirt[:, at])
 
 
-def test_a_history_twice_as_long_is_learned_from_nothing() -> None:
-    assert reported(begun(60), upto(119))[1] == 2
-    found, reports = reported(fitter(), upto(120))
+def test_a_history_half_as_long_again_is_learned_from_nothing() -> None:
+    assert reported(begun(60), upto(89))[1] == 2
+    found, reports = reported(fitter(), upto(90))
     assert reports == 2 * QUICK.epochs
-    assert same_weights(found, anew(upto(120)))
+    assert same_weights(found, anew(upto(90)))
 
 
 def test_other_orders_are_learned_from_nothing() -> None:
@@ -351,7 +351,7 @@ def test_each_learner_with_one_task() -> None:
     begun(60, past=past)
     found, reports = reported(fitter(), upto(110, past))
     assert reports == 2 * QUICK.epochs
-    assert [shape.users for shape in found.shapes.values()] == [128, 128]
+    assert [shape.users for shape in found.shapes.values()] == [256, 256]
     assert found.users == 110
     sane(found, past)
 

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from schemas.events import ModelMetrics
-from training import deep, features, mixture, prior, record, stage, steps
+from schemas.settings import Settings
+from training import deep, epochs, features, fit, mixture, prior, record, sequences, stage, steps
 from training.networks import DROPOUT, INPUT_DROPOUT
-from training.sequences import LEARNERS
 from training.shapes import Shape
 
 DOC = (Path(__file__).parents[2] / "docs" / "model.md").read_text()
@@ -66,6 +66,17 @@ def test_the_residual_s_numbers_are_the_code_s() -> None:
     assert f"dropout {DROPOUT} after each LSTM, {rates} on numbers" in section(5)
     decay = f"weight decay {steps.DECAY['correctness']:g} ({steps.DECAY['time']:g})"
     assert decay in section(5)
-    warm = f"{deep.WARM_STEPS} steps on {LEARNERS} learners, {LEARNERS // 4} of them"
-    assert warm in section(6)
     assert f"{mixture.DISCOUNT}^" in section(7)
+
+
+def test_the_bounds_of_a_request_are_the_code_s() -> None:
+    learners = sequences.LEARNERS
+    steps = f"a step for every {deep.ROWS_A_STEP} new rows on {learners} learners"
+    warm = f"{steps}, {learners // 4} of them with new rows, the newest {epochs.REPLAYED} tasks"
+    assert warm in section(6)
+    assert f"{fit.GROWTH:g} times the completions of the last full training" in section(6)
+    assert "(`RETRACE_TRAIN_EPOCHS`)" in section(6)
+    assert f"({grouped(Settings.model_fields['train_rows'].default)})" in section(6)
+    assert f"{Settings.model_fields['train_epochs'].default} epochs" in section(6)
+    names = f"{grouped(sequences.MOST_USERS)} learners, {grouped(sequences.MOST_TOPICS)} topics"
+    assert f"{names} or {sequences.MOST_DIFFICULTIES} difficulties" in section(6)

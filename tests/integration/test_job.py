@@ -1,0 +1,381 @@
+"""A training on real servers: from a request to its outcome, past what fails on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from schemas import topics
+from schemas.errors import ModelRejected, TrainingFailed
+from schemas.events import ModelMetrics, ModelUpdated, TaskCompleted, TrainRequest
+from schemas.history import History
+from schemas.settings import Settings
+from streams import declare, history, kafka
+from streams.health import Health
+from streams.numbering import Place, Publication
+from streams.patience import Patience
+from tests.running import opened, settings_of, values_of
+from tests.unit import simulated
+from training import artifacts
+from training.announce import Announcer
+from training.features import FEATURES
+from training.fit import Fitter
+from training.job import Interrupted, Job
+from training.record import COLUMNS, Record
+from training.registry import Ended, Registry
+from training.served import Served
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EPOCHS = 2
+PAST = simulated.history(6, 80)
+SERVING = COLUMNS.index("serving_p")
+Files, Metadata = Mapping[str, bytes], Mapping[str, Any]
+
+
+class Site:
+    """Everything that a job of one test works with."""
+
+    def __init__(self, settings: Settings, patience: Patience) -> None:
+        self.settings, self.patience = settings, patience
+        self.store = opened(settings)
+        self.store.prepare(settings.train_every)
+        self.registry = Registry(self.store.engine, settings.model_store_url())
+        self.announcer = Announcer(settings, patience, self.registry)
+
+    def job(self, fitter: Any) -> Job:
+        """As a process holds it that has just been started."""
+        parts = (self.store, self.registry, self.announcer)
+        return Job(self.settings, self.patience, *parts, fitter)
+
+    def hold(self, rows: int) -> None:
+        """Record completions until there are so many."""
+        held = self.store.standing()[1]
+        batch = [Publication(completed(at), Place(0, at)) for at in range(held, rows)]
+        self.store.record(batch, None)
+        assert self.store.standing()[1] == rows
+
+    def train(self, job: Job, rows: int, trigger: str = "count") -> Ended:
+        """Ask for a training on so many completions."""
+        self.hold(rows)
+        wanted = request(rows, trigger)
+        self.registry.note([wanted])
+        ended = job.run(wanted)
+        assert self.registry.note([wanted]).get(wanted.request_id) == ended
+        return ended
+
+    def published(self, job: Job, rows: int, trigger: str = "count") -> ModelUpdated:
+        """The version that serves after a training that must succeed."""
+        ended = self.train(job, rows, trigger)
+        serving = self.serving()
+        assert ended == Ended("published", None, serving.version)
+        assert serving.request_id == f"{trigger}-{rows}"
+        return serving
+
+    def serving(self) -> ModelUpdated:
+        serving = self.registry.serving()
+        assert serving is not None
+        return serving
+
+    def artifact(self, updated: ModelUpdated) -> artifacts.Artifact:
+        """A version's files, verified."""
+        return artifacts.read(self.registry.root_url, updated.artifact, updated.sha256)
+
+    def progress(self, request_id: str) -> list[dict[str, Any]]:
+        """What was said of a request on the way."""
+        self.announcer.publisher.flush()
+        said = values_of(self.settings, topics.TRAINING_PROGRESS)
+        return [event for event in said if event["request_id"] == request_id]
+
+
+@pytest.fixture
+def site(kafka: str, database_url: str, tmp_path: Path) -> Iterator[Site]:
+    settings = settings_of(kafka, database_url, tmp_path, train_epochs=EPOCHS)
+    patience = Patience(Health("tests"), threading.Event())
+    patience.call("kafka", _kafka_is_away, declare.declare, settings)
+    made = Site(settings, patience)
+    yield made
+    made.store.engine.dispose()
+
+
+@pytest.fixture
+def fitter() -> Fitter:
+    """One for all tests, traced already, that goes on from nothing."""
+    simulated.fitter()._chain = None
+    return simulated.fitter()
+
+
+def _kafka_is_away(error: BaseException) -> bool:
+    return kafka.is_away(error)
+
+
+def request(rows: int, trigger: str = "count") -> TrainRequest:
+    values = {"request_id": f"{trigger}-{rows}", "trigger": trigger, "completions": rows}
+    return TrainRequest.model_validate({**values, "requested_at": NOW})
+
+
+def completed(at: int) -> TaskCompleted:
+    """A simulated completion."""
+    started_at, completed_at = (
+        datetime.fromtimestamp(float(column[at]), UTC)
+        for column in (PAST.started_at, PAST.completed_at)
+    )
+    return TaskCompleted(
+        task_id=f"task-{at}",
+        user_id=PAST.users[at],
+        topic=PAST.topics[at],
+        difficulty=PAST.difficulties[at],
+        started_at=started_at,
+        completed_at=completed_at,
+        is_correct=bool(PAST.is_correct[at]),
+        actual_time_seconds=float(PAST.seconds[at]),
+    )
+
+
+def test_the_first_request_is_published_and_its_version_can_answer(
+    site: Site, fitter: Fitter
+) -> None:
+    updated = site.published(site.job(fitter), 60)
+    assert (updated.version, updated.revision, updated.completions) == (1, 1, 60)
+    assert (updated.users, updated.topics, updated.difficulties) == (6, 4, 3)
+    found = updated.metrics
+    assert found.lnirt is not None
+    assert found.topic_difficulty is not None
+    for scores in (found, found.lnirt, found.topic_difficulty):
+        assert scores.rows == 12
+        losses = (scores.log_loss, scores.brier, scores.log_rmse, scores.mae_seconds)
+        assert all(loss is not None and np.isfinite(loss) for loss in losses)
+    assert found.serving is None
+    past = history.everything(site.store.engine, 60)
+    said = Served(site.artifact(updated)).predict(past, np.arange(60))
+    assert said.network.all()
+    assert ((said.p > 0) & (said.p < 1) & np.isfinite(said.mu) & (said.sigma > 0)).all()
+
+
+def test_progress_tells_every_epoch_of_both_networks(site: Site, fitter: Fitter) -> None:
+    site.published(site.job(fitter), 60)
+    started, *epochs = site.progress("count-60")
+    assert started["state"] == "started"
+    assert [(e["state"], e["model"], e["epoch"], e["epochs"]) for e in epochs] == [
+        ("epoch", model, at, EPOCHS) for model in ("correctness", "time") for at in (1, 2)
+    ]
+
+
+def test_a_later_request_goes_on_from_the_one_before(site: Site, fitter: Fitter) -> None:
+    job = site.job(fitter)
+    first = Served(site.artifact(site.published(job, 60)))
+    second = site.published(job, 65)
+    epochs = [event for event in site.progress("count-65") if event["state"] == "epoch"]
+    assert [(e["model"], e["epochs"]) for e in epochs] == [("correctness", 1), ("time", 1)]
+    assert (second.version, second.completions, second.metrics.rows) == (2, 65, 17)
+    rows = Served(site.artifact(second)).record.rows
+    past = history.everything(site.store.engine, 65)
+    said = np.column_stack(first.before_learning(past, np.arange(60, 65)))
+    assert np.isfinite(said).all()
+    assert rows[12:, SERVING:] == pytest.approx(said)
+    # Twelve of the rows were held out before any version served.
+    assert np.isnan(rows[:12, SERVING:]).all()
+    assert second.metrics.serving is None
+
+
+@pytest.mark.parametrize(("trigger", "rows", "held_out"), [("manual", 75, 15), ("replay", 70, 14)])
+def test_a_training_from_nothing_is_scored_beside_the_serving_version(
+    site: Site, fitter: Fitter, trigger: str, rows: int, held_out: int
+) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    found = site.published(job, rows, trigger).metrics
+    assert found.rows == held_out
+    if rows - held_out < 60:  # some were learned by the serving version
+        assert found.serving is None
+        return
+    assert found.serving is not None
+    assert found.serving.rows == held_out
+    assert found.serving.log_loss is not None
+    assert np.isfinite(found.serving.log_loss)
+
+
+class Refusing:
+    """A fitter whose networks don't converge."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def fit(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (
+            ModelRejected("the correctness network's loss is not finite"),
+            "rejected",
+            "the correctness network's loss is not finite",
+        ),
+        (TrainingFailed("the networks disagree"), "failed", "the networks disagree"),
+        (MemoryError("too much\nat once"), "failed", "MemoryError: too much"),
+    ],
+    ids=["rejected", "failed", "broken"],
+)
+def test_the_old_version_serves_on_after_a_training_without_one(
+    site: Site, fitter: Fitter, error: Exception, state: str, reason: str
+) -> None:
+    job = site.job(fitter)
+    first = site.published(job, 60)
+    job.fitter = Refusing(error)
+    assert site.train(job, 65) == Ended(state, reason, None)  # type: ignore[arg-type]
+    assert site.serving() == first
+    assert site.patience.health.snapshot()["training"] is None
+    job.fitter = fitter
+    assert site.published(job, 70).version == 2
+
+
+def test_networks_that_lost_themselves_are_refused_and_trained_anew(
+    site: Site, fitter: Fitter
+) -> None:
+    job = site.job(fitter)
+    first = site.published(job, 60)
+    last = fitter._deep["correctness"].traced.model.get_layer("last")
+    last.set_weights([np.full_like(w, np.nan) for w in last.get_weights()])
+    ended = site.train(job, 65)
+    assert ended.state == "rejected"
+    assert "not finite" in (ended.reason or "")
+    assert site.serving() == first
+    recovered = site.published(job, 70)
+    epochs = [event for event in site.progress("count-70") if event["state"] == "epoch"]
+    assert {event["epochs"] for event in epochs} == {EPOCHS}
+    assert recovered.version == 2
+    assert recovered.metrics.log_loss is not None
+
+
+def test_a_training_that_is_interrupted_stays_open(site: Site, fitter: Fitter) -> None:
+    job = site.job(fitter)
+    site.patience.stop.set()
+    with pytest.raises(Interrupted):
+        site.train(job, 60)
+    assert site.registry.note([request(60)]) == {}
+    site.patience.stop.clear()
+    assert site.published(job, 60).version == 1
+
+
+def test_too_few_completions_are_rejected(site: Site, fitter: Fitter) -> None:
+    job = site.job(fitter)
+    assert site.train(job, 9) == Ended(
+        "rejected", "9 completions are too few to train on: 10 are needed.", None
+    )
+    assert site.registry.serving() is None
+    assert site.published(job, 10).version == 1
+
+
+def widened(files: Files, metadata: Metadata) -> tuple[Files, Metadata]:
+    """A graph that loads, but wants more features than there are."""
+    model = onnx.load_from_string(files["correctness.onnx"])
+    for node in model.graph.node:
+        node.input[:] = ["narrow" if name == "features" else name for name in node.input]
+    (wide,) = (each for each in model.graph.input if each.name == "features")
+    wide.type.tensor_type.shape.dim[2].dim_value = FEATURES + 1
+    ends = {"first": [0], "behind": [FEATURES], "axis": [2]}
+    for name, value in ends.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    model.graph.node.insert(0, helper.make_node("Slice", ["features", *ends], ["narrow"]))
+    return {**files, "correctness.onnx": model.SerializeToString()}, metadata
+
+
+def older(files: Files, metadata: Metadata) -> tuple[Files, Metadata]:
+    """A version of a release without these parts."""
+    return files, {name: metadata[name] for name in metadata.keys() - {"lnirt", "mixture"}}
+
+
+def unreadable(files: Files, metadata: Metadata) -> tuple[Files, Metadata]:
+    return {**files, "time.onnx": b"no graph"}, metadata
+
+
+def recordless(files: Files, metadata: Metadata) -> tuple[Files, Metadata]:
+    return {**files, "record.npy": b""}, metadata
+
+
+@pytest.mark.parametrize("spoil", [widened, older, unreadable, recordless])
+@pytest.mark.parametrize("restarted", [False, True], ids=["going on", "restarted"])
+def test_a_serving_version_that_cannot_run_does_not_end_a_training(
+    site: Site,
+    fitter: Fitter,
+    spoil: Callable[[Files, Metadata], tuple[Files, Metadata]],
+    restarted: bool,
+) -> None:
+    job = site.job(fitter)
+    sound = site.artifact(site.published(job, 60))
+    files = {name: body for name, body in sound.files.items() if name != artifacts.METADATA}
+    files, metadata = spoil(files, sound.metadata)
+    metrics = ModelMetrics.model_validate(metadata["metrics"])
+    broken = site.registry.publish(request(60, "manual"), files, metadata, metrics)
+    assert broken is not None
+    assert site.serving() == broken
+    if restarted:
+        fitter._chain = None
+        job = site.job(fitter)
+    # Of these 75 rows 15 are held out, which a sound version of 60 rows is scored on.
+    updated = site.published(job, 75, "manual")
+    assert updated.version == 3
+    assert updated.metrics.log_loss is not None
+    assert updated.metrics.serving is None
+    assert np.isnan(Served(site.artifact(updated)).record.rows[:, SERVING:]).all()
+
+
+def test_a_graph_of_another_width_loads_but_does_not_run(site: Site, fitter: Fitter) -> None:
+    sound = site.artifact(site.published(site.job(fitter), 60))
+    files, metadata = widened(sound.files, sound.metadata)
+    served = Served(artifacts.Artifact("v1", files, metadata))
+    with pytest.raises(Exception, match="features"):
+        served.predict(history.everything(site.store.engine, 60), np.arange(60))
+
+
+@cache
+def fresh() -> Fitter:
+    """As another process has it."""
+    return Fitter()
+
+
+def test_after_a_restart_the_serving_versions_record_is_gone_on_with(
+    site: Site, fitter: Fitter
+) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    site.published(job, 65)
+    before = Served(site.artifact(site.published(job, 70)))
+    # Rows 61 … 70 were told by versions that this process never saw, 71 … 75 by the newest.
+    updated = site.published(site.job(fresh()), 75)
+    assert updated.metrics.serving is not None
+    assert updated.metrics.serving.rows == updated.metrics.rows == 15
+    assert updated.metrics.serving.log_loss is not None
+    record = Served(site.artifact(updated)).record
+    assert numbers(record) == list(range(61, 76))
+    assert np.array_equal(record.rows[:10, SERVING:], before.record.rows[-10:, SERVING:])
+    past: History = history.everything(site.store.engine, 75)
+    said = np.column_stack(before.before_learning(past, np.arange(70, 75)))
+    assert record.rows[10:, SERVING:] == pytest.approx(said)
+
+
+def test_rows_that_no_record_covers_are_not_scored_for_the_serving_version(
+    site: Site, fitter: Fitter
+) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    site.published(job, 65)
+    updated = site.published(site.job(fresh()), 70)
+    record = Served(site.artifact(updated)).record
+    assert numbers(record) == list(range(57, 71))
+    assert np.isnan(record.column("serving_p")).tolist() == [True] * 4 + [False] * 10
+    assert updated.metrics.serving is None
+
+
+def numbers(record: Record) -> list[float]:
+    return list(record.column("number").tolist())
