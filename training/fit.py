@@ -239,8 +239,16 @@ def _goes_on(chain: Chain, history: History, order: Order) -> bool:
         and replace(order, anew=False) == replace(chain.order, anew=False)
         and history.numbers[-1] < GROWTH * chain.full_upto
         and history.numbers[-1] >= chain.past.numbers[-1]
+        and _continues(chain.stage.history, history)
         and _shapes(encoder, order.arch) == chain.shapes
     )
+
+
+def _continues(before: History, history: History) -> bool:
+    """Whether both are of one store: a rebuilt one numbers anew."""
+    _, old, new = np.intersect1d(before.numbers, history.numbers, return_indices=True)
+    same = (before.users[old] == history.users[new]) & (before.seconds[old] == history.seconds[new])
+    return len(old) > 0 and bool(np.all(same))
 
 
 def _shapes(encoder: Encoder, arch: Arch) -> dict[str, Shape]:

@@ -56,12 +56,13 @@ class Record:
         return Record(np.concatenate([self.rows, later.rows])[-KEPT:])
 
     def seen_by_serving(self, before: Record) -> Record:
-        """These rows, with what ``before`` says of the serving version where this is silent."""
-        rows, at = self.rows.copy(), COLUMNS.index("serving_p")
-        place = {number: line for line, number in enumerate(before.column("number").tolist())}
-        for line, number in enumerate(self.column("number").tolist()):
-            if np.isnan(rows[line, at]) and number in place:
-                rows[line, at : at + 3] = before.rows[place[number], at : at + 3]
+        """These rows, with what ``before`` says of the serving version where this is silent, and
+        where it speaks of the same outcome and time."""
+        rows, at = self.rows.copy(), COLUMNS.index(SERVING[0])
+        said = {tuple(row[: len(FACTS)]): row[at:] for row in before.rows.tolist()}
+        for row in rows:
+            if np.isnan(row[at]):
+                row[at:] = said.get(tuple(row[: len(FACTS)].tolist()), row[at:])
         return Record(rows)
 
     def product(self) -> tuple[Floats, Floats, Mixture]:

@@ -166,6 +166,14 @@ def test_a_history_half_as_long_again_is_learned_from_nothing() -> None:
     assert same_weights(found, anew(upto(90)))
 
 
+def test_the_history_of_another_store_is_learned_from_nothing() -> None:
+    begun(60)
+    other = only(history(8, 80, seed=9), np.arange(65))
+    found, reports = reported(fitter(), other)
+    assert reports == 2 * QUICK.epochs
+    assert found.record.column("serving_p").tolist() == pytest.approx([np.nan] * 13, nan_ok=True)
+
+
 def test_other_orders_are_learned_from_nothing() -> None:
     begun(60)
     for order in (replace(QUICK, seed=2), replace(QUICK, epochs=3), replace(QUICK, anew=True)):

@@ -120,6 +120,7 @@ def test_serving_is_compared_on_equal_rows_only() -> None:
 def test_what_serving_said_before_is_remembered_where_it_is_silent_now() -> None:
     now, before = record(10, first=11, serving=False), record(10, first=6)
     now.rows[9, COLUMNS.index("serving_p") :] = 0.5
+    before.rows[5:, 1:3] = now.rows[:5, 1:3]
     found = now.seen_by_serving(before)
     assert found.column("serving_p")[:5].tolist() == before.column("serving_p")[5:].tolist()
     assert found.column("serving_sigma")[:5].tolist() == before.column("serving_sigma")[5:].tolist()
@@ -127,6 +128,8 @@ def test_what_serving_said_before_is_remembered_where_it_is_silent_now() -> None
     assert found.column("serving_p")[9] == 0.5
     assert np.isnan(now.column("serving_p")[:9]).all()
     assert np.array_equal(found.rows[:, :12], now.rows[:, :12])
+    before.rows[5, 2] += 1.0
+    assert np.isnan(now.seen_by_serving(before).column("serving_p")[0])
     silent = now.seen_by_serving(Record.empty())
     assert np.array_equal(silent.rows, now.rows, equal_nan=True)
 
