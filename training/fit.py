@@ -24,7 +24,7 @@ from schemas.history import History
 from training.deep import Deep, Watcher
 from training.lnirt import Lnirt
 from training.metrics import take
-from training.record import SERVING, Record
+from training.record import FACTS, SERVING, Record
 from training.sequences import Encoder
 from training.shapes import MODELS, Arch, Shape, Sizes
 from training.stage import Recorded, Said, Stage, recorded
@@ -165,12 +165,12 @@ class Fitter:
             self._network(shapes[name]).train(
                 stage, said, ~held_out, held_out, order.seed, order.epochs, watcher
             )
-        record = self._predicted(stage, past.said, held_out, serving)
+        record = self._predicted(stage, past.said, held_out, serving).seen_by_serving(known)
         stage = Stage.of(history, encoder, everything, stage, past)
         for name, said in past.said.items():
             self._deep[name].finish(stage, said, order.seed)
         upto = int(history.numbers[-1])
-        return Chain(order, shapes, stage, past, record.seen_by_serving(known), upto)
+        return Chain(order, shapes, stage, past, known.of_rows(*_facts(older)).then(record), upto)
 
     def _further(
         self, chain: Chain, history: History, watcher: Watcher, serving: Opinion | None
@@ -205,9 +205,7 @@ class Fitter:
             "serving": serving(stage.history, np.flatnonzero(rows)) if serving else (),
         }
         return Record.of(
-            number=history.numbers,
-            correct=history.is_correct,
-            log_seconds=np.log(history.seconds),
+            **dict(zip(FACTS, _facts(history), strict=True)),
             **{
                 f"{who}_{what}": column
                 for who, columns in opinions.items()
@@ -242,6 +240,12 @@ def _goes_on(chain: Chain, history: History, order: Order) -> bool:
         and _continues(chain.stage.history, history)
         and _shapes(encoder, order.arch) == chain.shapes
     )
+
+
+def _facts(history: History) -> tuple[Floats, Floats, Floats]:
+    """A record's facts of these rows."""
+    numbers, correct = (c.astype(np.float64) for c in (history.numbers, history.is_correct))
+    return numbers, correct, np.log(history.seconds)
 
 
 def _continues(before: History, history: History) -> bool:

@@ -51,6 +51,12 @@ class Record:
     def column(self, name: str) -> Floats:
         return np.asarray(self.rows[:, COLUMNS.index(name)])
 
+    def of_rows(self, number: Floats, correct: Floats, log_seconds: Floats) -> Record:
+        """Those of these rows that are among the given ones, the same outcome and time included."""
+        held = set(zip(*(c.tolist() for c in (number, correct, log_seconds)), strict=True))
+        facts = self.rows[:, : len(FACTS)].tolist()
+        return Record(self.rows[[tuple(row) in held for row in facts]])
+
     def then(self, later: Record) -> Record:
         """With later rows after these; the newest ``KEPT`` remain."""
         return Record(np.concatenate([self.rows, later.rows])[-KEPT:])
