@@ -7,7 +7,6 @@ travels with the version, so that they go on where they were after a restart. Pu
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +18,14 @@ from training.metrics import Metrics, score_log_normal
 from training.mixture import Mixture, mixed, widths
 
 KEPT = 2000
+LEAST_COMPARED = 10
 PREDICTORS = ("network", "lnirt", "cell", "serving")
 FACTS = ("number", "correct", "log_seconds")
 COLUMNS = (*FACTS, *(f"{who}_{what}" for who in PREDICTORS for what in ("p", "mu", "sigma")))
 SERVING = COLUMNS[-3:]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,28 @@ class Record:
         return p, sigma * width[:-1], Mixture(weights, float(width[-1]))
 
     def metrics(self) -> dict[str, Any]:
-        """As ``schemas.events.ModelMetrics`` has them: the product, and its peers on these rows."""
+        """As ``schemas.events.ModelMetrics`` has them: the product and its peers on the same rows.
+
+        Those that the serving version predicted, too; all of them, and null for it, where it
+        predicted hardly any.
+        """
         p, sigma, _ = self.product()
-        own = self._score(p, self.column("network_mu"), sigma)
-        peers: Mapping[str, str] = {"lnirt": "lnirt", "topic_difficulty": "cell"}
-        scored = {name: self._of(who) for name, who in peers.items()}
-        compared = len(self) and np.isfinite(self.column("serving_p")).all()
-        return own | scored | {"serving": self._of("serving") if compared else None}
+        compared = np.isfinite(self.column(SERVING[0]))
+        is_compared = int(compared.sum()) >= LEAST_COMPARED
+        rows = compared if is_compared else np.ones(len(self), dtype=np.bool_)
+        scored = {
+            name: self._of(who, rows)
+            for name, who in (("lnirt", "lnirt"), ("topic_difficulty", "cell"))
+        }
+        own = self._score(rows, p, self.column("network_mu"), sigma)
+        return own | scored | {"serving": self._of("serving", rows) if is_compared else None}
 
-    def _of(self, who: str) -> Metrics:
-        return self._score(*(self.column(f"{who}_{what}") for what in ("p", "mu", "sigma")))
+    def _of(self, who: str, rows: Bools) -> Metrics:
+        return self._score(rows, *(self.column(f"{who}_{what}") for what in ("p", "mu", "sigma")))
 
-    def _score(self, p: Floats, mu: Floats, sigma: Floats) -> Metrics:
-        seconds = np.exp(self.column("log_seconds"))
-        return score_log_normal(self.column("correct") > 0.5, p, seconds, np.exp(mu), sigma)
+    def _score(self, rows: Bools, p: Floats, mu: Floats, sigma: Floats) -> Metrics:
+        correct, seconds = self.column("correct")[rows] > 0.5, np.exp(self.column("log_seconds"))
+        return score_log_normal(correct, p[rows], seconds[rows], np.exp(mu[rows]), sigma[rows])
 
     def to_bytes(self) -> bytes:
         file = io.BytesIO()

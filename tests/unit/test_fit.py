@@ -223,7 +223,9 @@ def test_serving_is_scored_on_the_same_rows() -> None:
     )
     further = fitter().fit(upto(103), QUICK, serving=serving)
     assert further.record.metrics()["serving"]["rows"] == len(further.record) == 23
-    assert fitter().fit(upto(104), QUICK).record.metrics()["serving"] is None
+    silent = fitter().fit(upto(104), QUICK).record
+    assert len(silent) == 24
+    assert silent.metrics()["serving"]["rows"] == silent.metrics()["rows"] == 23
 
 
 def test_what_serving_said_is_kept_over_a_restart() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import ArtifactError
 from training.metrics import Z_80
-from training.record import COLUMNS, KEPT, PREDICTORS, Record
+from training.record import COLUMNS, KEPT, LEAST_COMPARED, PREDICTORS, Record
 
 SCORES = {
     "rows", "log_loss", "auc", "accuracy", "brier", "ece", "mae_seconds", "log_rmse",
@@ -113,7 +113,11 @@ def test_serving_is_compared_on_equal_rows_only() -> None:
     kept = record(20)
     assert kept.metrics()["serving"] is not None
     kept.rows[4, COLUMNS.index("serving_p")] = np.nan
+    scored = kept.metrics()
+    assert scored["rows"] == scored["serving"]["rows"] == scored["lnirt"]["rows"] == 19
+    kept.rows[: 21 - LEAST_COMPARED, COLUMNS.index("serving_p")] = np.nan
     assert kept.metrics()["serving"] is None
+    assert kept.metrics()["rows"] == 20
     assert record(20, serving=False).metrics()["serving"] is None
 
 
