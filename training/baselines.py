@@ -56,12 +56,7 @@ class CellMean:
         self._means = TopicDifficulty.of(history)
 
     def predict(self, history: History, rows: Ints) -> Predictions:
-        tasks = take(history, rows)
-        return Predictions(
-            self._means.outcome.at(tasks),
-            self._means.log_seconds.at(tasks),
-            np.full(len(rows), self._means.sigma),
-        )
+        return Predictions(*self._means.at(take(history, rows)))
 
 
 class BestLR:

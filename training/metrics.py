@@ -164,17 +164,5 @@ class TopicDifficulty:
         return self.outcome.at(history), self.log_seconds.at(history), sigma
 
 
-def topic_difficulty(history: History, learned: Bools, scored: Bools) -> Metrics:
-    """``TopicDifficulty`` of the learned rows, scored on others."""
-    model, target = TopicDifficulty.of(take(history, learned)), take(history, scored)
-    return score_log_normal(
-        target.is_correct,
-        model.outcome.at(target),
-        target.seconds,
-        np.exp(model.log_seconds.at(target)),
-        model.sigma,
-    )
-
-
 def _cells(history: History) -> Iterator[tuple[str, str]]:
     return zip(history.topics, history.difficulties, strict=True)

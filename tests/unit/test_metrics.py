@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from simulated import history, only
 
-from training.metrics import auc, ece, log_loss, score, topic_difficulty
+from training.metrics import TopicDifficulty, auc, ece, log_loss, score
 
 CORRECT = np.array([True, False, True, False])
 P = np.array([0.9, 0.2, 0.6, 0.6])
@@ -52,9 +52,10 @@ def test_topic_difficulty_shrinks_to_the_overall_mean() -> None:
     past.is_correct[:] = [True, True, False, False, True, True]
     past.seconds[:] = np.exp([2, 2, 2, 4, 3, 3])
     learned = np.array([True] * 4 + [False] * 2)
-    found = topic_difficulty(past, learned, ~learned)
+    model = TopicDifficulty.of(only(past, learned))
+    found_p, found_mu, sigma = model.at(only(past, ~learned))
     p = np.array([(2 + 4 * 0.5) / 7, (0 + 4 * 0.5) / 5])
     mu = np.array([(6 + 4 * 2.5) / 7, (4 + 4 * 2.5) / 5])
-    assert found["log_loss"] == pytest.approx(-np.log(p).mean())
-    assert found["log_rmse"] == pytest.approx(np.sqrt(np.mean((mu - 3) ** 2)))
-    assert found["auc"] is None
+    assert found_p == pytest.approx(p)
+    assert found_mu == pytest.approx(mu)
+    assert (sigma > 0).all()
