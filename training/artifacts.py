@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 METADATA = "metadata.json"
 LARGEST_FILE = 512 * 1024 * 1024
 LARGEST_MANIFEST = 1024 * 1024
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 

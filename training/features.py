@@ -20,8 +20,11 @@ from training.lnirt import Lnirt
 
 SCOPES = ("learner", "topic", "difficulty", "cell")
 RIGHT, WRONG, LAST, AVERAGE, ENDED, TIME_SUM, TIME_LAST, TIME_AVERAGE, COUNT = FIELDS = range(9)
-SCOPED, SEEN = 12, 8
-GENERAL, CROSSES = 7, 4
+SCOPED, SUCCESS, SEEN = 12, 2, 8
+GENERAL = 7
+# What is known of the learner counts for less once the cell itself is known; what is known of the
+# cell means another thing after successes than after failures.
+CROSSES = (SCOPED + GENERAL) + SCOPED + 2
 FEATURES = len(SCOPES) * SCOPED + GENERAL + CROSSES
 
 OUTCOME_RATE, TIME_RATE = 0.4, 0.3
@@ -102,9 +105,9 @@ class Memory:
         general[:, 1] = new
         general[:, 2:5] = state[:, :3]
         general[:, 5], general[:, 6] = logit, mu
-        seen, done = cells[:, 3, SEEN], facts[:, 3, RIGHT] + facts[:, 3, WRONG]
-        crosses[:, 0], crosses[:, 1] = logit * seen, logit * np.log1p(done)
-        crosses[:, 2], crosses[:, 3] = state[:, 0] * cells[:, 1, SEEN], mu * seen
+        _cross(crosses, cells, general)
+        crosses[:, -2] = logit * np.log1p(facts[:, 3, RIGHT] + facts[:, 3, WRONG])
+        crosses[:, -1] = state[:, 0] * cells[:, 1, SEEN]
         return Known(features, p, mu, sigma, *self.previous[learner].T)
 
     def advance(self, tasks: Tasks, places: Ints, at: Ints) -> None:
@@ -165,6 +168,14 @@ def _describe(out: Floats, facts: Floats, traces: Floats, started: Floats) -> No
     out[..., SEEN] = seen
     out[..., 9:11] = np.log1p(np.einsum("mste,mse->mst", traces, fading))
     out[..., 11] = facts[..., LAST] * facts[..., TIME_LAST]
+
+
+def _cross(out: Floats, cells: Floats, general: Floats) -> None:
+    """All but the last two crosses, of cells [m, 4, SCOPED] and general [m, GENERAL]."""
+    learner, cell = cells[:, 0], cells[:, 3]
+    out[:, :SCOPED] = cell[:, SEEN, None] * learner
+    out[:, SCOPED : SCOPED + GENERAL] = cell[:, SEEN, None] * general
+    out[:, SCOPED + GENERAL : -2] = cell[:, SUCCESS, None] * cell
 
 
 def _advanced(facts: Floats, ended: Floats, correct: Bools, surprise: Floats) -> Floats:

@@ -198,8 +198,12 @@ class Fitter:
         own = np.column_stack([expit(logit[:, 0]), time])
         lnirt = np.column_stack([stage.inputs.p, stage.inputs.mu, stage.inputs.sigma])[rows]
         known = (stage.tasks.topic[rows] > 0) & (stage.tasks.difficulty[rows] > 0)
+        linear = [said[name].prior[rows] for name in MODELS]
+        wide = np.column_stack([expit(linear[0]), linear[1], np.full(len(own), stage.prior.sigma)])
+        has_prior = self._deep[MODELS[0]].shape.arch == "residual"
         opinions: dict[str, Iterable[Floats]] = {
             "network": np.where(known[:, None], own, lnirt).T,
+            "prior": np.where(known[:, None], wide if has_prior else own, lnirt).T,
             "lnirt": lnirt.T,
             "cell": stage.means.at(history),
             "serving": serving(stage.history, np.flatnonzero(rows)) if serving else (),

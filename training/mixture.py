@@ -1,10 +1,10 @@
 """What is served of several opinions: PURE rules over predictions made before their outcomes.
 
-The probability mixes the network's, LNIRT's and their logit average, each with the weight it has at
-first times exp(-its discounted cumulative log loss): Bayes' rule over experts with forgetting
-(Raftery, Kárný and Ettler 2010). The interval around the network's median time is widened or
-narrowed until 80 % of the recent times lie inside (adaptive conformal inference, Gibbs and Candès
-2021).
+The probability mixes the network's, the prior's, LNIRT's and the logit average of the first and the
+last, each with the weight it has at first times exp(-its discounted cumulative log loss): Bayes'
+rule over experts with forgetting (Raftery, Kárný and Ettler 2010). The interval around the
+network's median time is widened or narrowed until 80 % of the recent times lie inside (adaptive
+conformal inference, Gibbs and Candès 2021).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from training.metrics import Z_80
 
-EXPERTS = ("network", "lnirt", "average")
+EXPERTS = ("network", "prior", "lnirt", "average")
 DISCOUNT = 0.999
-# The networks stand on the prior, which beats LNIRT on all data seen so far.
-AT_FIRST = (0.8, 0.1, 0.1)
+# Few rows can mislead a network; its prior beats LNIRT on all data seen so far.
+AT_FIRST = (0.4, 0.4, 0.1, 0.1)
 COVERAGE = 0.8
 FIRST_STEPS, LEAST_STEP = 10.0, 0.01
 WIDTHS = (0.3, 3.0)
@@ -38,9 +38,9 @@ class Mixture:
     weights: tuple[float, ...] = AT_FIRST
     width: float = 1.0
 
-    def p(self, network: Floats, lnirt: Floats) -> Floats:
+    def p(self, network: Floats, prior: Floats, lnirt: Floats) -> Floats:
         """The mixed probability of a right answer, [n]."""
-        return np.asarray(opinions(network, lnirt) @ np.array(self.weights))
+        return np.asarray(opinions(network, prior, lnirt) @ np.array(self.weights))
 
     def to_dict(self) -> dict[str, Any]:
         return {"weights": list(self.weights), "width": self.width}
@@ -55,18 +55,21 @@ class Mixture:
         return cls(weights, width)
 
 
-def opinions(network: Floats, lnirt: Floats) -> Floats:
-    """[n, EXPERTS] probabilities."""
-    network, lnirt = (np.clip(p, CERTAIN, 1 - CERTAIN) for p in (network, lnirt))
+def opinions(network: Floats, prior: Floats, lnirt: Floats) -> Floats:
+    """[n, EXPERTS] probabilities. Where there is no prior (NaN), the network stands for it."""
+    prior = np.where(np.isnan(prior), network, prior)
+    network, prior, lnirt = (np.clip(p, CERTAIN, 1 - CERTAIN) for p in (network, prior, lnirt))
     logits = [np.log(p) - np.log1p(-p) for p in (network, lnirt)]
     average = 1 / (1 + np.exp(-0.5 * (logits[0] + logits[1])))
-    return np.stack([network, lnirt, average], axis=1)
+    return np.stack([network, prior, lnirt, average], axis=1)
 
 
-def mixed(correct: Bools, network: Floats, lnirt: Floats) -> tuple[Floats, tuple[float, ...]]:
+def mixed(
+    correct: Bools, network: Floats, prior: Floats, lnirt: Floats
+) -> tuple[Floats, tuple[float, ...]]:
     """Each row's mixed probability [n] with the weights from the rows before it, and the weights
     after the last row."""
-    each = opinions(network, lnirt)
+    each = opinions(network, prior, lnirt)
     losses = -np.log(np.where(correct[:, None], each, 1 - each))
     powers = DISCOUNT ** np.arange(len(losses))[:, None]
     total = np.cumsum(losses / powers, axis=0) * powers

@@ -1,7 +1,7 @@
 """The prior, the wide part: logistic regression for correctness, ridge for log seconds.
 
 Both are Bayesian linear models with one fixed Gaussian prior, so that one rule holds from one row
-to all of them: a standardised feature's weight has variance 1/80, less in a scope that few rows
+to all of them: a standardised feature's weight has variance 1/160, less in a scope that few rows
 differ in and more in the cells', one-hots of topic, difficulty and topic × difficulty 1/5 (ridge:
 in units of the noise variance), whatever the number of rows. A learner's own intercept is a random
 effect fitted afterwards on what the rest leaves over, so that it can't take anything from the
@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-FEATURE_PENALTY = 80.0
+FEATURE_PENALTY = 160.0
 # A scope that few differ in tells little about a weight: learners are few, cells are many.
-SCOPE_PENALTY = {"learner": 320.0, "topic": 160.0, "difficulty": 320.0, "cell": 20.0}
+SCOPE_PENALTY = {"learner": 640.0, "topic": 320.0, "difficulty": 640.0, "cell": 20.0}
 PENALTIES = np.append(
     np.repeat([SCOPE_PENALTY[scope] for scope in SCOPES], SCOPED),
     np.full(GENERAL + CROSSES, FEATURE_PENALTY),

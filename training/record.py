@@ -19,7 +19,7 @@ from training.mixture import Mixture, mixed, widths
 
 KEPT = 2000
 LEAST_COMPARED = 10
-PREDICTORS = ("network", "lnirt", "cell", "serving")
+PREDICTORS = ("network", "prior", "lnirt", "cell", "serving")
 FACTS = ("number", "correct", "log_seconds")
 COLUMNS = (*FACTS, *(f"{who}_{what}" for who in PREDICTORS for what in ("p", "mu", "sigma")))
 SERVING = COLUMNS[-3:]
@@ -75,7 +75,7 @@ class Record:
     def product(self) -> tuple[Floats, Floats, Mixture]:
         """p and sigma of what the mixture would have served of each row, and the mixture now."""
         correct = self.column("correct") > 0.5
-        p, weights = mixed(correct, self.column("network_p"), self.column("lnirt_p"))
+        p, weights = mixed(correct, *(self.column(f"{w}_p") for w in PREDICTORS[:3]))
         sigma = self.column("network_sigma")
         width = widths((self.column("log_seconds") - self.column("network_mu")) / sigma)
         return p, sigma * width[:-1], Mixture(weights, float(width[-1]))

@@ -85,7 +85,7 @@ class Served:
         lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[rows]
         topic, difficulty = tasks.topic[rows] > 0, tasks.difficulty[rows] > 0
         network = topic & difficulty & np.isfinite(alone).all(axis=1)
-        p = np.where(network, self.mixture.p(alone[:, 0], lnirt[:, 0]), lnirt[:, 0])
+        p = np.where(network, self.mixture.p(alone[:, 0], prior[:, 0], lnirt[:, 0]), lnirt[:, 0])
         mu = np.where(network, alone[:, 1], lnirt[:, 1])
         sigma = np.where(network, alone[:, 2] * self.mixture.width, lnirt[:, 2])
         return Opinion(p, mu, sigma, network, topic, difficulty, alone, lnirt, prior)

@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from schemas.errors import ArtifactError
-from training.artifacts import inspect, list_versions, read, remove, write
+from training.artifacts import FORMAT, inspect, list_versions, read, remove, write
 
 FILES = {"time.onnx": b"t" * 5000, "time_model.keras": b"k" * 100}
 
@@ -103,7 +103,7 @@ def test_links_that_leave_the_root_are_refused(tmp_path: Path) -> None:
 )
 def test_a_manifest_that_asks_for_too_much(tmp_path: Path, entry: Any, message: str) -> None:
     write_one(tmp_path)
-    content = json.dumps({"format": 1, "files": entry}).encode()
+    content = json.dumps({"format": FORMAT, "files": entry}).encode()
     (tmp_path / "v1" / "manifest.json").write_bytes(content)
     with pytest.raises(ArtifactError, match=message):
         read(str(tmp_path), "v1", hashlib.sha256(content).hexdigest())

@@ -60,7 +60,7 @@ def test_serving_answers_as_a_replay_of_the_whole_history_would() -> None:
 
 def fitted_mixture(said: Opinion) -> float:
     mixture = fitted().record.product()[2]
-    return float(mixture.p(said.alone[:, 0], said.lnirt[:, 0])[0])
+    return float(mixture.p(said.alone[:, 0], said.prior[:, 0], said.lnirt[:, 0])[0])
 
 
 def test_what_had_not_been_completed_at_the_start_is_not_read() -> None:

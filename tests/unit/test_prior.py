@@ -25,7 +25,7 @@ def rows(n: int, seed: int = 0, features: int = 6) -> tuple[Any, ...]:
 
 
 def test_what_was_put_in_is_found() -> None:
-    data = rows(6_000)
+    data = rows(20_000)
     found = fit(*data, SIZES)
     assert found.correctness.weights == pytest.approx([1, 0, 0, 0, 0, 0], abs=0.2)
     assert found.time.weights == pytest.approx([-0.2, 0, 0, 0, 0, 0], abs=0.02)

@@ -48,7 +48,9 @@ def of_last(past: History) -> Opinion:
 def test_what_is_served_is_the_mixture_of_its_parts() -> None:
     found, mixture = served().predict(PAST, np.arange(1200)), served().mixture
     assert found.network.all()
-    assert found.p == pytest.approx(mixture.p(found.alone[:, 0], found.lnirt[:, 0]))
+    assert found.p == pytest.approx(
+        mixture.p(found.alone[:, 0], found.prior[:, 0], found.lnirt[:, 0])
+    )
     assert found.mu == pytest.approx(found.alone[:, 1])
     assert found.sigma == pytest.approx(found.alone[:, 2] * mixture.width)
     assert mixture == fitted().record.product()[2]
