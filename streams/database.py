@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import psycopg2
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -23,6 +27,8 @@ from schemas.errors import ConfigurationError
 
 MIGRATION_LOCK = 7_203_114
 UNDEFINED_TABLE = "42P01"
+SPECIAL = re.compile(r"[\\\n\r]")
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def connect(url: str, application: str, *, pool: int = 5, statement_seconds: int = 60) -> Engine:
@@ -70,6 +76,36 @@ def is_emptied(error: BaseException) -> bool:
         isinstance(error, ProgrammingError)
         and getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE
     )
+
+
+def copy(
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Add rows by COPY, several times as fast as INSERT. No value may be None.
+
+    Raises SQLAlchemy's errors, as a statement of its own would.
+    """
+    lines = "\n".join(map(_line, rows))
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    driver = connection.connection
+    try:
+        driver.cursor().copy_expert(statement, io.StringIO(lines))
+    except psycopg2.Error as error:
+        lost = connection.dialect.is_disconnect(error, driver.driver_connection, None)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            statement, None, error, psycopg2.Error,
+            connection_invalidated=lost, dialect=connection.dialect,
+        ) from error  # fmt: skip
+
+
+def _line(row: Sequence[object]) -> str:
+    values = list(map(str, row))
+    line = "\t".join(values)
+    if SPECIAL.search(line) or line.count("\t") >= len(values):
+        return "\t".join(value.translate(ESCAPES) for value in values)
+    return line
 
 
 def migrate(engine: Engine) -> None:

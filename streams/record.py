@@ -77,11 +77,20 @@ def announcement(outcome: Outcome) -> events.Completions | None:
     """The numbers of a batch, those of a redelivery included; None where it has none."""
     fresh = [(number, p.task.completed_at) for number, p in outcome.numbered.fresh]
     again = [(recorded.number, recorded.completed_at) for recorded in outcome.numbered.again]
-    items = tuple(
-        events.NumberedCompletion(number=number, completed_at=at)
-        for number, at in sorted(fresh + again)
-    )
-    return events.Completions(generation=outcome.generation, items=items) if items else None
+    numbers = sorted(fresh + again)
+    if not numbers:
+        return None
+    items = tuple({"number": number, "completed_at": at} for number, at in numbers)
+    said = {"generation": outcome.generation, "items": items}
+    return events.Completions.model_validate(said)
+
+
+def by_cause(bad: Sequence[Bad]) -> dict[str, list[Bad]]:
+    """Bad messages of one topic by cause: one line of a log speaks for all that are alike."""
+    found: dict[str, list[Bad]] = {}
+    for one in bad:
+        found.setdefault(one.cause, []).append(one)
+    return found
 
 
 class Recorder:
@@ -160,10 +169,12 @@ class Recorder:
         letters = [codec.dead_letter(one, name, now) for one in bad]
         if letters:
             self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
-        for one in bad:
-            metrics.DEAD_LETTERS.labels(one.raw.topic, one.cause).inc()
-            place = f"{one.raw.topic}/{one.raw.partition}@{one.raw.offset}"
-            log.warning("dead letter", at=place, cause=one.cause, because=one.message)
+        for cause, alike in by_cause(bad).items():
+            first = alike[0]
+            metrics.DEAD_LETTERS.labels(first.raw.topic, cause).inc(len(alike))
+            place = f"{first.raw.topic}/{first.raw.partition}@{first.raw.offset}"
+            more = {"and_more_like_it": len(alike) - 1} if len(alike) > 1 else {}
+            log.warning("dead letter", at=place, cause=cause, because=first.message, **more)
 
     def _publish(self, messages: Sequence[Message]) -> None:
         if messages:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import (
     DataError,
@@ -22,6 +22,11 @@ from schemas.events import NumberedCompletion
 from streams import database
 from streams.counting import Cadence
 from streams.numbering import Numbered, Place, Publication, Recorded, assign, claim
+
+COLUMNS = (
+    "task_id", "number", "user_id", "topic", "difficulty", "is_correct", "actual_time_seconds",
+    "started_at", "completed_at", "timed_out", "log_partition", "log_offset",
+)  # fmt: skip
 
 
 class StoreWentBack(RetraceError):
@@ -174,26 +179,15 @@ def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Re
 def _insert(connection: Connection, fresh: Iterable[tuple[int, Publication]]) -> None:
     rows = [_row(number, publication) for number, publication in fresh]
     if rows:
-        connection.execute(insert(tables.completions), rows)
+        database.copy(connection, tables.completions.name, COLUMNS, rows)
 
 
-def _row(number: int, publication: Publication) -> dict[str, object]:
+def _row(number: int, publication: Publication) -> tuple[object, ...]:
     task, place = publication.task, publication.place
-    user_id, topic, difficulty, is_correct, seconds = claim(task)
-    return {
-        "task_id": task.task_id,
-        "number": number,
-        "user_id": user_id,
-        "topic": topic,
-        "difficulty": difficulty,
-        "started_at": task.start(),
-        "completed_at": task.completed_at,
-        "is_correct": is_correct,
-        "actual_time_seconds": seconds,
-        "timed_out": bool(task.timed_out),
-        "log_partition": place.partition,
-        "log_offset": place.offset,
-    }
+    return (
+        task.task_id, number, *claim(task), task.start(), task.completed_at,
+        bool(task.timed_out), place.partition, place.offset,
+    )  # fmt: skip
 
 
 def _positions(connection: Connection, topic_id: str) -> dict[int, int]:

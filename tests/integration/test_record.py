@@ -99,6 +99,43 @@ def test_a_row_that_postgresql_refuses_fails_alone(settings: Settings) -> None:
     assert headers["retrace.error.class"] == b"refused"
 
 
+def test_one_refused_row_of_a_thousand_fails_alone(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    tasks = [task(f"row-{i}") for i in range(1000)]
+    tasks[617] |= {"completed_at": "0001-01-01T00:00:01Z", "actual_time_seconds": 0.5}
+    with store.engine.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE completions ADD CHECK (completed_at > '1000-01-01'::timestamptz)")
+        )
+    outcome = store.record(_publications(tasks), Stands("id", "t", {0: 0}, {0: 1000}))
+    assert [p.task.task_id for p, _ in outcome.refused] == ["row-617"]
+    assert not outcome.advanced
+    assert [number for number, _ in outcome.numbered.fresh] == list(range(1, 1000))
+    assert store.standing()[1] == len(store.numbered(1, 1000)) == 999
+    store.engine.dispose()
+
+
+NAMES = [
+    "tab\tin", "line\nfeed", "carriage\rreturn", "\r\n", "\\", "\\N", "\\.", "\n\\.\n", '"quoted"',
+    "comma, 'single'", "\\t", " ", "\x01\x7f", "\u2028", "\ufeff", "🦊" * 128, "%s {0} $1", "NULL",
+]  # fmt: skip
+
+
+def test_any_characters_are_stored_as_they_are(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    tasks = [task(f"{i}{name}"[:128], user_id=name, topic=name) for i, name in enumerate(NAMES)]
+    store.record(_publications(tasks), None)
+    query = text("SELECT task_id, user_id, topic FROM completions ORDER BY number")
+    with store.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    assert [tuple(row) for row in rows] == [
+        (each["task_id"], each["user_id"], each["topic"]) for each in tasks
+    ]
+    store.engine.dispose()
+
+
 def test_a_second_start_goes_on_where_the_store_stands(settings: Settings) -> None:
     with recording(settings) as store:
         publish(settings, *[task(f"a{i}") for i in range(30)])
