@@ -24,7 +24,7 @@ SCOPED, SUCCESS, SEEN = 12, 2, 8
 GENERAL = 7
 # What is known of the learner counts for less once the cell itself is known; what is known of the
 # cell means another thing after successes than after failures.
-CROSSES = (SCOPED + GENERAL) + SCOPED + 2
+CROSSES = (SCOPED + GENERAL) + SCOPED + 3
 FEATURES = len(SCOPES) * SCOPED + GENERAL + CROSSES
 
 OUTCOME_RATE, TIME_RATE = 0.4, 0.3
@@ -106,8 +106,8 @@ class Memory:
         general[:, 2:5] = state[:, :3]
         general[:, 5], general[:, 6] = logit, mu
         _cross(crosses, cells, general)
-        crosses[:, -2] = logit * np.log1p(facts[:, 3, RIGHT] + facts[:, 3, WRONG])
-        crosses[:, -1] = state[:, 0] * cells[:, 1, SEEN]
+        crosses[:, -3] = logit * np.log1p(facts[:, 3, RIGHT] + facts[:, 3, WRONG])
+        crosses[:, -2:] = state[:, :2] * cells[:, 1, SEEN, None]
         return Known(features, p, mu, sigma, *self.previous[learner].T)
 
     def advance(self, tasks: Tasks, places: Ints, at: Ints) -> None:
@@ -171,11 +171,11 @@ def _describe(out: Floats, facts: Floats, traces: Floats, started: Floats) -> No
 
 
 def _cross(out: Floats, cells: Floats, general: Floats) -> None:
-    """All but the last two crosses, of cells [m, 4, SCOPED] and general [m, GENERAL]."""
+    """All but the last three crosses, of cells [m, 4, SCOPED] and general [m, GENERAL]."""
     learner, cell = cells[:, 0], cells[:, 3]
     out[:, :SCOPED] = cell[:, SEEN, None] * learner
     out[:, SCOPED : SCOPED + GENERAL] = cell[:, SEEN, None] * general
-    out[:, SCOPED + GENERAL : -2] = cell[:, SUCCESS, None] * cell
+    out[:, SCOPED + GENERAL : -3] = cell[:, SUCCESS, None] * cell
 
 
 def _advanced(facts: Floats, ended: Floats, correct: Bools, surprise: Floats) -> Floats:
