@@ -23,7 +23,8 @@ def reachable(settings: Settings) -> Finding:
 
 def declared(settings: Settings) -> Finding:
     present = declare.partitions(kafka.admin(settings), 5.0)
-    wanted = {settings.topic_prefix + topic.name: topic.partitions for topic in topics.ALL}
+    several = settings.kafka_partitions
+    wanted = {settings.topic_prefix + t.name: t.spread(several).partitions for t in topics.ALL}
     missing = [name for name in wanted if name not in present]
     wrong = [
         f"{name} has {present[name]} partitions, {count} are declared"
@@ -31,7 +32,10 @@ def declared(settings: Settings) -> Finding:
         if present.get(name, count) != count
     ]
     if wrong:
-        advice = f"Counts are fixed once created: use another {PREFIX}TOPIC_PREFIX, or delete it."
+        advice = (
+            f"Counts are fixed once created: set {PREFIX}KAFKA_PARTITIONS to what is there, use "
+            f"another {PREFIX}TOPIC_PREFIX, or delete the topic."
+        )
         return "fail", "; ".join(wrong), advice
     if missing:
         advice = "Every service creates them when it starts: `retrace up`, or `retrace streams`."

@@ -50,6 +50,18 @@ class Settings(BaseSettings):
     kafka_replication: int = Field(
         -1, ge=-1, le=9, description="Replicas of each topic it creates; -1: the broker's default."
     )
+    kafka_session_seconds: float = Field(
+        6.0,
+        ge=1.0,
+        le=1800.0,
+        description="A consumer that is silent for so long loses its partitions to the others.",
+    )
+    kafka_partitions: int = Field(
+        6,
+        ge=1,
+        le=1000,
+        description="Partitions of the topics that have several, fixed once these are created.",
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         description="PostgreSQL, `postgresql://user:password@host/name`. "

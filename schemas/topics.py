@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas import events
 
@@ -32,6 +32,10 @@ class Topic:
     compacted: bool = False
     max_bytes: int = 64 * KIB
     about: str = ""
+
+    def spread(self, partitions: int) -> Topic:
+        """This topic with so many partitions, unless it is one of a single partition."""
+        return replace(self, partitions=partitions) if self.partitions > 1 else self
 
     def config(self) -> dict[str, str]:
         """The topic's broker configuration."""

@@ -31,8 +31,9 @@ def declare(settings: Settings, timeout: float = 10.0) -> list[str]:
     ]
     if wrong:
         raise TopicMismatch(
-            "; ".join(wrong) + ". Partition counts are fixed once created: "
-            "use another RETRACE_TOPIC_PREFIX, or delete the topic."
+            "; ".join(wrong) + ". Partition counts are fixed once created: set "
+            "RETRACE_KAFKA_PARTITIONS to what is there, use another RETRACE_TOPIC_PREFIX, or "
+            "delete the topic."
         )
     missing = [(name, topic) for name, topic in _named(settings) if name not in present]
     create(edge, missing, settings.kafka_replication)
@@ -79,4 +80,5 @@ def topic_id(edge: AdminClient, name: str) -> str:
 
 def _named(settings: Settings) -> list[tuple[str, topics.Topic]]:
     every = (*topics.ALL, _CHANGELOG)
-    return [(settings.topic_prefix + topic.name, topic) for topic in every]
+    several = settings.kafka_partitions
+    return [(settings.topic_prefix + topic.name, topic.spread(several)) for topic in every]

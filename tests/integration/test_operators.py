@@ -17,7 +17,7 @@ from ops import doctor, feed, importer, status_table, train
 from ops.findings import Check
 from ops.simulate import Plan, Simulation
 from schemas import codec, events, topics
-from schemas.errors import ArtifactError, Unreachable
+from schemas.errors import ArtifactError, TopicMismatch, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, tails
 from streams import kafka as edge
@@ -298,6 +298,12 @@ def test_doctor_finds_a_topic_with_other_partitions(settings: Settings) -> None:
     found = findings(settings)["topics"]
     assert found.state == "fail"
     assert "has 2 partitions, 6 are declared" in found.detail
+    with pytest.raises(TopicMismatch, match="has 2 partitions, 6 are declared"):
+        declare.declare(settings)
+    two = settings.model_copy(update={"kafka_partitions": 2})
+    declare.declare(two)
+    wait_until(lambda: findings(two)["topics"].state == "ok")
+    assert declare.partitions(admin)[prefix(settings) + topics.DEAD_LETTERS.name] == 2
 
 
 def test_doctor_finds_an_altered_model(settings: Settings, store: Store) -> None:

@@ -29,6 +29,14 @@ def test_topics_of_the_contract() -> None:
     assert (reply.name, reply.partitions, reply.kept_seconds) == ("reply.gateway", 1, 3600)
 
 
+def test_only_topics_of_several_partitions_are_spread() -> None:
+    found = {t.name: t.spread(24).partitions for t in topics.ALL}
+    several = {"task-completed", "prediction-request", "prediction", "dead-letters"}
+    assert {name for name, partitions in found.items() if partitions == 24} == several
+    assert {found[name] for name in found if name not in several} == {1}
+    assert topics.TASK_COMPLETED.spread(1).partitions == 1
+
+
 def test_dead_letters_take_64_kib_more_than_any_source() -> None:
     sources = [int(t.config()["max.message.bytes"]) for t in topics.ALL if t.event is not None]
     dead = int(topics.DEAD_LETTERS.config()["max.message.bytes"])
