@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -19,6 +20,34 @@ from streams.patience import first_line
 
 log = structlog.get_logger("retrace")
 RETRY_AFTER_SECONDS = "5"
+
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Details(BaseModel):
+    """A problem document of RFC 9457; some problems say more."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+MEANINGS = {
+    401: "A key of `RETRACE_API_KEYS` is needed, and none of them was sent.",
+    404: "No task of this id was issued here.",
+    409: "The task was completed before, with another outcome.",
+    413: "The body is too long.",
+    422: "What was sent cannot be used; `errors` names each field.",
+    503: "The service, or what it depends on, does not answer; send the same again.",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These problems, for a call's OpenAPI document."""
+    content = {MEDIA_TYPE: {"schema": Details.model_json_schema()}}
+    return {s: {"description": MEANINGS[s], "content": content} for s in statuses}
 
 
 class Problem(Exception):
@@ -46,7 +75,7 @@ def response(
         {**body, "detail": detail, **more},
         status,
         headers=dict(headers or {}),
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
     )
 
 

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
 from gateway import status
 from gateway.link import Link
-from gateway.problems import Problem, response, store_away
+from gateway.problems import Problem, documented, response, store_away
 from gateway.tasks import Tasks, completion
 from schemas.events import Id, Label, Prediction, PredictionRequest, Seconds
 from schemas.settings import Settings
@@ -120,31 +120,45 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
             return RedirectResponse("/docs")
         return {"message": "Retrace", "version": version("retrace"), "docs": "/docs"}
 
-    @calls.get("/healthz", tags=["operations"], summary="Is it alive?")
+    @calls.get("/healthz", tags=["operations"], summary="Is it alive?", responses=documented(503))
     async def healthz() -> Any:
         """Whether the gateway makes progress."""
         stuck = face.health.stuck()
         return response(503, stuck) if stuck else {"alive": True}
 
-    @calls.get("/readyz", tags=["operations"], summary="Is it ready?")
+    @calls.get("/readyz", tags=["operations"], summary="Is it ready?", responses=documented(503))
     async def readyz() -> Any:
         """Readiness, with each dependency's state."""
         body = face.health.snapshot()
         return body if body["ready"] else response(503, "not ready", **body)
 
-    @calls.get("/status", tags=["operations"], summary="The whole system")
+    @calls.get(
+        "/status", tags=["operations"], summary="The whole system", responses=documented(401)
+    )
     def show_status() -> dict[str, Any]:
         """The same object as `retrace status --json`."""
         return status.gather(face.settings, face.tasks.engine)
 
-    @calls.get("/metrics", tags=["operations"], summary="Prometheus")
+    @calls.get(
+        "/metrics",
+        tags=["operations"],
+        summary="Prometheus",
+        response_class=PlainTextResponse,
+        responses=documented(401),
+    )
     def metrics() -> Response:
         """Prometheus metrics of the gateway."""
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_tasks(calls: APIRouter, face: Face) -> None:
-    @calls.post("/practice-tasks", status_code=201, tags=["practice"], summary="Ask for a task")
+    @calls.post(
+        "/practice-tasks",
+        status_code=201,
+        tags=["practice"],
+        summary="Ask for a task",
+        responses=documented(401, 413, 422, 503),
+    )
     async def create(new: NewTask) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
         task_id, now = str(uuid.uuid4()), datetime.now(UTC)
@@ -156,7 +170,12 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         await _stored(face.tasks.issue, {"task_id": task_id, **task})
         return Task(id=task_id, completed=False, **task)
 
-    @calls.patch("/practice-tasks/{task_id}", tags=["practice"], summary="Say how it went")
+    @calls.patch(
+        "/practice-tasks/{task_id}",
+        tags=["practice"],
+        summary="Say how it went",
+        responses=documented(401, 404, 409, 413, 422, 503),
+    )
     async def complete(task_id: Id, how: Completion) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
         now = datetime.now(UTC)
@@ -171,7 +190,12 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
             face.link.publish(completion(claim.task))
         return CompletedTask(**_task({**claim.task, "completed": True}), counter=claim.counter)
 
-    @calls.get("/practice-tasks", tags=["practice"], summary="A learner's tasks")
+    @calls.get(
+        "/practice-tasks",
+        tags=["practice"],
+        summary="A learner's tasks",
+        responses=documented(401, 422, 503),
+    )
     async def tasks(
         user_id: Annotated[Id, Query()],
         completed: bool | None = None,
