@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,35 @@ def peak_mib() -> float:
     parent held when it started this process, so the kernel's own mark is read where there is one.
     """
     try:
-        status = Path("/proc/self/status").read_text()
-        return round(int(status.split("VmHWM:")[1].split()[0]) * 1024 / MIB, 1)
+        return _high_water("self")
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 1024
         return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB, 1)
+
+
+def peak_of(pid: int) -> float:
+    """The most memory that another process ever held; what it holds now without a kernel's mark."""
+    try:
+        return _high_water(str(pid))
+    except (OSError, IndexError):
+        return round(float(psutil.Process(pid).memory_info().rss) / MIB, 1)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor seconds of a process and its children, those that have ended included."""
+    family = [psutil.Process(pid)]
+    family += family[0].children(recursive=True)
+    total = 0.0
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            times = each.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _high_water(process: str) -> float:
+    status = Path(f"/proc/{process}/status").read_text()
+    return round(int(status.split("VmHWM:")[1].split()[0]) * 1024 / MIB, 1)
 
 
 def _cpu() -> str:

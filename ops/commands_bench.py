@@ -51,15 +51,67 @@ def train(
     command.run(command.Asked(_sizes(sizes), repeats, peer_epochs, data), as_json=as_json)
 
 
+@bench_app.command()
+def ingest(
+    events: Annotated[
+        int, typer.Option(min=100, max=MOST_ROWS, help="Completions that are read.")
+    ] = 1_000_000,
+    learners: Annotated[int, typer.Option(min=1, max=99_999, help="Whose they are.")] = 10_000,
+    workers: Annotated[
+        str, typer.Option(metavar="N,…", help="How many streams workers share them.")
+    ] = "1,2",
+    partitions: Annotated[
+        str, typer.Option(metavar="N,…", help="Partitions of task-completed; peers use the first.")
+    ] = "6",
+    stored: Annotated[
+        str, typer.Option(metavar="N,…", help="Completions that the store holds beforehand.")
+    ] = "0",
+    rate: Annotated[
+        float, typer.Option(min=1, max=100_000, help="Completions a second for the latency.")
+    ] = 2000,
+    seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="How long at that rate; 0: no latency.")
+    ] = 30,
+    peer_events: Annotated[
+        int, typer.Option(min=0, max=MOST_ROWS, help="Completions for peers; 0: no peers.")
+    ] = 200_000,
+    slow_events: Annotated[
+        int, typer.Option(min=100, max=MOST_ROWS, help="For the peer that takes one at a time.")
+    ] = 20_000,
+    as_json: Json = False,
+) -> None:
+    """Events a second from task-completed to stored and counted, and the time that each takes.
+
+    Real workers on a Kafka and PostgreSQL of the benchmark's own, unless RETRACE_KAFKA_BOOTSTRAP
+    and RETRACE_DATABASE_URL name others; there, too, it keeps to topics and a database of its own,
+    and removes them. Every combination of --stored, --partitions and --workers is a row.
+
+    Peers write the same rows: a plain Faust agent, an event a transaction; Quix Streams, in an
+    environment of its own that the first run makes; a bare loop in batches, the limit.
+    """
+    from benchmarks import ingest as command
+
+    asked = command.Asked(
+        events, learners, _numbers("workers", workers, 1, 16),
+        _numbers("partitions", partitions, 1, 1000), _numbers("stored", stored, 0, 100_000_000),
+        rate, seconds, peer_events, slow_events,
+    )  # fmt: skip
+    command.run(asked, as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
+    return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
+
+
+def _numbers(option: str, words: str, least: int, most: int) -> list[int]:
     """Raises BadParameter, exit code 2, for anything but whole numbers within bounds."""
     try:
         found = [int(word) for word in words.replace("_", "").split(",")]
     except ValueError:
         found = []
-    if not found or not all(LEAST_ROWS <= rows <= MOST_ROWS for rows in found):
+    if not found or not all(least <= number <= most for number in found):
         raise typer.BadParameter(
-            f"--sizes takes whole numbers from {LEAST_ROWS} to {MOST_ROWS}, with commas between."
+            f"--{option} takes whole numbers from {least} to {most}, with commas between."
         )
     return found
 
