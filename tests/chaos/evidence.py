@@ -1,0 +1,109 @@
+"""What topics and store say at the end: read from the outside, handed to the judge as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from schemas import tables, topics
+from schemas.codec import Raw
+from schemas.settings import Settings
+from streams import counting, declare, kafka, tails
+from streams.counting import Counter
+from tests.running import read_all
+
+
+@dataclass(frozen=True)
+class Row:
+    """A completion as the store holds it."""
+
+    task_id: str
+    number: int
+    claim: tuple[object, ...]
+    completed_at: datetime
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``announced``: the events of ``completions``; ``positions``, ``ends`` by partition."""
+
+    log: Sequence[Raw]
+    letters: Sequence[Raw]
+    requests: Sequence[dict[str, Any]]
+    announced: Sequence[dict[str, Any]]
+    counter: Counter
+    rows: Sequence[Row]
+    generation: int
+    last_number: int
+    positions: dict[int, int]
+    ends: dict[int, int]
+
+
+def gather(settings: Settings, engine: Engine) -> Evidence:
+    """Read everything."""
+    generation, last_number = standing(engine)
+    return Evidence(
+        log=read_all(settings, topics.TASK_COMPLETED),
+        letters=read_all(settings, topics.DEAD_LETTERS),
+        requests=_values(settings, topics.TRAIN_REQUEST),
+        announced=_values(settings, topics.COMPLETIONS),
+        counter=counter(settings),
+        rows=_rows(engine),
+        generation=generation,
+        last_number=last_number,
+        positions=positions(settings, engine),
+        ends=ends(settings),
+    )
+
+
+def counter(settings: Settings) -> Counter:
+    """The windowed counter, as its changelog has it."""
+    tail = tails.last_messages(settings, settings.topic_prefix + declare.COUNTER_CHANGELOG)
+    return counting.load(tail[-1].value or b"" if tail else b"")
+
+
+def standing(engine: Engine) -> tuple[int, int]:
+    """The store's generation and highest number."""
+    columns = (tables.numbering.c.generation, tables.numbering.c.last_number)
+    with engine.connect() as connection:
+        row = connection.execute(select(*columns)).one_or_none()
+    return (0, 0) if row is None else (row[0], row[1])
+
+
+def positions(settings: Settings, engine: Engine) -> dict[int, int]:
+    """Where recording stands in the topic as it is now."""
+    name = settings.topic_prefix + topics.TASK_COMPLETED.name
+    table = tables.log_positions
+    topic_id = declare.topic_id(kafka.admin(settings), name)
+    query = select(table.c.log_partition, table.c.next_offset).where(table.c.topic_id == topic_id)
+    with engine.connect() as connection:
+        return {row.log_partition: row.next_offset for row in connection.execute(query)}
+
+
+def ends(settings: Settings) -> dict[int, int]:
+    """Where the partitions that hold something end."""
+    name = settings.topic_prefix + topics.TASK_COMPLETED.name
+    return {place.partition: place.offset for place in tails.ends(settings, [name]) if place.offset}
+
+
+def _rows(engine: Engine) -> list[Row]:
+    table = tables.completions
+    claim = (
+        table.c.user_id, table.c.topic, table.c.difficulty, table.c.is_correct,
+        table.c.actual_time_seconds,
+    )  # fmt: skip
+    query = select(table.c.task_id, table.c.number, table.c.completed_at, *claim)
+    with engine.connect() as connection:
+        return [
+            Row(row[0], row[1], tuple(row[3:]), row[2])
+            for row in connection.execute(query.order_by(table.c.number))
+        ]
+
+
+def _values(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
+    return [json.loads(raw.value or b"null") for raw in read_all(settings, topic)]
