@@ -157,7 +157,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         status_code=201,
         tags=["practice"],
         summary="Ask for a task",
-        responses=documented(401, 413, 422, 503),
+        responses=documented(400, 401, 413, 422, 503),
     )
     async def create(new: NewTask) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
@@ -174,7 +174,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         "/practice-tasks/{task_id}",
         tags=["practice"],
         summary="Say how it went",
-        responses=documented(401, 404, 409, 413, 422, 503),
+        responses=documented(400, 401, 404, 409, 413, 422, 503),
     )
     async def complete(task_id: Id, how: Completion) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
@@ -247,6 +247,6 @@ def _place(cursor: str) -> tuple[datetime, str]:
         at, _, task_id = urlsafe_b64decode(cursor.encode()).decode().partition("|")
         if not task_id or "\x00" in task_id:
             raise ValueError(cursor)
-        return datetime.fromisoformat(at), task_id
-    except ValueError:
+        return datetime.fromisoformat(at).astimezone(UTC), task_id
+    except (ValueError, OverflowError):
         raise Problem(422, "cursor: not one that a page of this list gave") from None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -248,6 +249,31 @@ def test_an_announcement_tells_each_number_of_its_batch_and_no_other(
     message = codec.encode(topics.COMPLETIONS, event, "streams")
     raw = Raw(message.topic, 0, 0, message.key, message.value)
     assert codec.decode(Completions, topics.COMPLETIONS.max_bytes, raw, NOW) == event
+
+
+@pytest.mark.parametrize(
+    ("field", "other", "contradicts"),
+    [
+        ("user_id", "v", True),
+        ("topic", "u", True),
+        ("difficulty", "e", True),
+        ("is_correct", False, True),
+        ("actual_time_seconds", 6.0, True),
+        ("completed_at", START.replace(year=2025), False),
+        ("started_at", START.replace(year=2025), False),
+        ("timed_out", True, False),
+    ],
+)
+@given(publications)
+def test_what_contradicts_a_publication(
+    field: str, other: object, contradicts: bool, first: Publication
+) -> None:
+    """Five fields are the claim; the first publication's times stand, whatever a later one says."""
+    task = first.task.model_copy(update={"actual_time_seconds": 5.0})
+    again = Publication(task.model_copy(update={field: other}), Place(1, 0))
+    outcome = assign(0, [Publication(task, first.place), again], {})
+    assert outcome.conflicts == ([again] if contradicts else [])
+    assert outcome.duplicates == (0 if contradicts else 1)
 
 
 @given(logs)
