@@ -20,7 +20,7 @@ FAR = datetime(9999, 12, 1, tzinfo=UTC)  # a clock for which nothing is ahead
 TOPIC_OF = {topic.event: topic for topic in topics.ALL if topic.event is not None}
 CLOUD_EVENT = ["ce_id", "ce_source", "ce_type", "ce_specversion", "ce_time", "content-type"]
 
-words = st.text(generated.PLAIN, max_size=600)
+words = st.text(generated.PLAIN, max_size=60) | st.text(generated.PLAIN, min_size=501, max_size=520)
 raws = st.builds(
     Raw,
     topic=st.sampled_from([topic.name for topic in topics.ALL]),
