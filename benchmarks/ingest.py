@@ -19,6 +19,7 @@ from benchmarks import child, ingest_ground, ingest_own, ingest_peers, ingest_ta
 from benchmarks.ingest_ground import Servers
 from benchmarks.ingest_own import Case
 from benchmarks.ingest_timeline import speed
+from ops.interruption import Interruption
 from ops.terminal import err, grouped, out
 from schemas.settings import Settings, load
 
@@ -42,6 +43,7 @@ class Asked:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report."""
+    Interruption()  # SIGTERM, too, leaves nothing behind
     settings = load()
     with ingest_ground.servers(settings, _teller("Kafka")) as on:
         report = measure(asked, on, settings)

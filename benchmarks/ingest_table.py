@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,16 +13,14 @@ from benchmarks.ingest_timeline import speed
 from ops.terminal import grouped
 
 COLUMNS = (
-    "stored before", "partitions", "workers", "events", "stored in, s", "counted in, s",
-    "steady, events/s", "cores", "CPU, s", "peak MiB",
+    "stored", "partitions", "workers", "events", "stored, s", "counted, s", "events/s", "cores",
+    "CPU, s", "peak MiB",
 )  # fmt: skip
 LATENCY = (
-    "stored before", "partitions", "workers", "events/s", "recorded p50, ms", "p95", "p99",
+    "stored", "partitions", "workers", "at events/s", "recorded p50, ms", "p95", "p99",
     "counted p50, ms", "p95", "p99", "most",
 )  # fmt: skip
-PEERS = (
-    "peer", "events", "stored in, s", "steady, events/s", "cores", "CPU, s", "peak MiB", "ours ÷"
-)  # fmt: skip
+PEERS = ("", "events", "stored, s", "events/s", "cores", "CPU, s", "peak MiB", "ours ÷")
 
 
 def view(report: Mapping[str, Any]) -> RenderableType:
@@ -36,45 +34,56 @@ def view(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
-    table = _table(COLUMNS)
-    for row in rows:
-        table.add_row(
-            grouped(row["stored"]), str(row["partitions"]), str(row["workers"]),
-            grouped(row["events"]), f"{row['seconds']['stored']:.1f}",
-            f"{row['seconds']['counted']:.1f}", *_common(row),
-        )  # fmt: skip
-    return table
+    return _table(
+        COLUMNS,
+        [
+            (
+                *_case(row), grouped(row["events"]), f"{row['seconds']['stored']:.1f}",
+                f"{row['seconds']['counted']:.1f}", *_common(row),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
 
 
 def _latencies(rows: list[dict[str, Any]]) -> Table:
-    table = _table(LATENCY)
-    for row in rows:
-        if row["latency"] is not None:
-            recorded, counted = (row["latency"][f"{n}_ms"] for n in ("recorded", "counted"))
-            table.add_row(
-                grouped(row["stored"]), str(row["partitions"]), str(row["workers"]),
-                grouped(round(row["latency"]["rate"])),
-                *(_number(recorded[name]) for name in ("p50", "p95", "p99")),
-                *(_number(counted[name]) for name in ("p50", "p95", "p99", "max")),
-            )  # fmt: skip
-    return table
+    return _table(
+        LATENCY,
+        [
+            (
+                *_case(row), grouped(round(row["latency"]["rate"])),
+                *(_number(row["latency"]["recorded_ms"][name]) for name in ("p50", "p95", "p99")),
+                *(_number(row["latency"]["counted_ms"][n]) for n in ("p50", "p95", "p99", "max")),
+            )
+            for row in rows
+            if row["latency"] is not None
+        ],
+    )  # fmt: skip
 
 
 def _peers(report: Mapping[str, Any]) -> Table:
-    table = _table(PEERS, left=1)
-    for own in report["beside"]:
-        seconds = f"{own['seconds']['stored']:.1f}"
-        table.add_row("Retrace", grouped(own["events"]), seconds, *_common(own), "")
-    for peer in report["peers"]:
-        if "failed" not in peer:
-            ratio = f"{report['ratio'][peer['name']]:.2f}"
-            seconds = f"{peer['seconds']['stored']:.1f}"
-            table.add_row(peer["peer"], grouped(peer["events"]), seconds, *_common(peer), ratio)
-    return table
+    own = [("Retrace", run, "") for run in report["beside"]]
+    peers = [
+        (peer["peer"], peer, f"{report['ratio'][peer['name']]:.2f}")
+        for peer in report["peers"]
+        if "failed" not in peer
+    ]
+    return _table(
+        PEERS,
+        [
+            (name, grouped(run["events"]), f"{run['seconds']['stored']:.1f}", *_common(run), ratio)
+            for name, run, ratio in own + peers
+        ],
+        left=1,
+    )
+
+
+def _case(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return grouped(row["stored"]), str(row["partitions"]), str(row["workers"])
 
 
 def _common(figures: Mapping[str, Any]) -> tuple[str, ...]:
-    cores = " + ".join(f"{name[0]} {n:.1f}" for name, n in figures["steady_cores"].items())
+    cores = " ".join(f"{name[0]} {n:.1f}" for name, n in figures["steady_cores"].items())
     peaks = " + ".join(str(round(each)) for each in figures["peak_mib"])
     return grouped(round(speed(figures))), cores, f"{figures['cpu_seconds']:.1f}", peaks
 
@@ -87,10 +96,14 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def _table(names: tuple[str, ...], left: int = 0) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> Table:
+    """Never narrower than its figures, which lose their meaning when they are wrapped."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for at, name in enumerate(names):
-        table.add_column(name, justify="left" if at < left else "right")
+        width = max(len(cells[at]) for cells in [names, *rows])
+        table.add_column(name, justify="left" if at < left else "right", min_width=width)
+    for cells in rows:
+        table.add_row(*cells)
     return table
 
 
@@ -99,6 +112,6 @@ def _machine(report: Mapping[str, Any]) -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Python "
         f"{machine['python']}; Kafka {servers['kafka']}, PostgreSQL {servers['postgres']}, on the "
-        f"same machine where own; cores: w worker, k Kafka, p PostgreSQL, busy on the mean; "
-        f"steady: between 10 % and 90 % of the events"
+        f"same machine where own; events/s and busy cores (worker, Kafka, PostgreSQL) between "
+        f"10 % and 90 % of the events"
     )

@@ -54,7 +54,7 @@ class Running:
             now = (looks[-1].stored, looks[-1].counted or 0)
             moved, last = (looks[-1].at, now) if now != last else (moved, last)
             if time.monotonic() - moved > STALL_SECONDS:
-                raise MeasurementFailed(f"nothing moved for {STALL_SECONDS:.0f} s at {now[0]}")
+                raise MeasurementFailed(f"nothing moved any more at {now[0]}: {self._last_words()}")
             time.sleep(PERIOD)
         return Timeline(self.started, total, looks)
 
@@ -73,9 +73,14 @@ class Running:
     def check(self) -> None:
         """Raises MeasurementFailed with the last words of a process that has ended."""
         for event in self.supervisor.poll():
-            words = self.logs[event.name].log_path.read_text(errors="replace").split("\n")
-            last = next((line for line in reversed(words) if line.strip()), "it said nothing")
-            raise MeasurementFailed(f"{event.name} ended with {event.exit_code}: {last[-300:]}")
+            words = self._last_words(event.name)
+            raise MeasurementFailed(f"{event.name} ended with {event.exit_code}: {words}")
+
+    def _last_words(self, *names: str) -> str:
+        """The last line of each log, of all where none is named."""
+        logs = [self.logs[name].log_path for name in names or self.logs]
+        lines = [log.read_text(errors="replace").strip().splitlines() for log in logs]
+        return "; ".join(each[-1][-300:] if each else "it said nothing" for each in lines)
 
     def _note_peaks(self) -> None:
         for name, pid in self.pids.items():

@@ -14,6 +14,18 @@ from benchmarks.peer_job import COLUMNS, Job
 from schemas import tables
 
 
+class TaskCompleted(faust.Record):
+    """A message's value, as Faust's own documentation would have it declared."""
+
+    task_id: str
+    user_id: str
+    topic: str
+    difficulty: str
+    completed_at: str
+    is_correct: bool
+    actual_time_seconds: float
+
+
 def build(job: Job) -> faust.App:
     """The app as a newcomer would have it: Faust's own settings, JSON, one transaction each."""
     app = faust.App(
@@ -26,7 +38,7 @@ def build(job: Job) -> faust.App:
         web_enabled=False,
     )
     engine = create_engine(make_url(job.database).set(drivername="postgresql+psycopg2"))
-    topic = app.topic(job.topic, value_type=dict, value_serializer="json")
+    topic = app.topic(job.topic, value_type=TaskCompleted)
     counts = app.Table("counts", default=int)
 
     @app.agent(topic)
@@ -34,7 +46,8 @@ def build(job: Job) -> faust.App:
         async for task in stream:
             counts["completions"] += 1
             message = stream.current_event.message
-            row = peer_job.row(task, counts["completions"], message.partition, message.offset)
+            number, place = counts["completions"], (message.partition, message.offset)
+            row = peer_job.row(task.asdict(), number, *place)
             statement = insert(tables.completions).values(dict(zip(COLUMNS, row, strict=True)))
             with engine.begin() as connection:
                 connection.execute(statement.on_conflict_do_nothing())
