@@ -16,11 +16,13 @@ from typing import Any, NoReturn
 
 import faust
 import structlog
+from confluent_kafka import KafkaException
 from faust.types import TP
 from mode import Service
 
 from schemas import topics
 from schemas.codec import Raw
+from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
@@ -34,6 +36,10 @@ log = structlog.get_logger("retrace")
 APP_ID = "retrace-count"
 TABLE = "state"
 GLOBAL = "global"
+
+
+class MadeAnew(RetraceError):
+    """The topics are not those that this worker began with: Kafka was emptied."""
 
 
 class Record(Service):
@@ -73,6 +79,7 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
         worker_redirect_stdouts=False,
     )
     _add_count(app, settings, Count(settings, store, patience))
+    _add_watch(app, settings, patience)
     app.service(Record(Recorder(settings, store, patience)))
     return app
 
@@ -106,6 +113,24 @@ def _add_count(app: faust.App, settings: Settings, count: Count) -> None:
             await asyncio.to_thread(count.heal, table[GLOBAL])
         except Stopped:
             return
+
+
+def _add_watch(app: faust.App, settings: Settings, patience: Patience) -> None:
+    """On a new, empty Kafka begin again: a group whose leader joined while the topics were gone
+    assigns them to nobody, for as long as he leads."""
+    name = settings.topic_prefix + topics.COMPLETIONS.name
+    edge = kafka.admin(settings)
+    known = patience.call("kafka", kafka.is_away, declare.topic_id, edge, name)
+
+    @app.timer(interval=settings.heal_seconds)
+    async def watch() -> None:
+        try:
+            found = await asyncio.to_thread(declare.topic_id, edge, name)
+        except (KafkaException, Unreachable) as error:
+            log.debug("topics not looked at", because=str(error))
+            return
+        if found != known:
+            raise MadeAnew("the topics were made anew")
 
 
 def _is_caught_up(app: faust.App, place: TP, handled: int) -> bool:
