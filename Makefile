@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 FOLDERS := schemas streams training inference gateway ops benchmarks tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format clean
+.PHONY: help run test chaos check format clean
 
 help:
 	@echo "make run     the whole system with simulated learners, on an embedded Kafka and PostgreSQL"
 	@echo "make test    all tests, on real servers (containers where Docker answers, else embedded)"
+	@echo "make chaos   exact counting under fire; CHAOS_SEED=2 another, CHAOS_SECONDS=1800 a soak"
 	@echo "make check   ruff, mypy strict, import contracts"
 	@echo "make format  let ruff write the code's shape"
 	@echo "make clean   remove the environment; data in .retrace stays"
@@ -19,6 +20,9 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/pytest
+
+chaos: $(VENV)/installed-dev
+	$(BIN)/python -m tests.chaos
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check $(FOLDERS)

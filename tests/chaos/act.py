@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -129,7 +129,7 @@ class Act:
     def verdict(self) -> Verdict:
         """Judge what stands in topics and store now, and write it down."""
         due = truth(self.published, self.earlier)
-        due = Truth(due.published, due.tasks, self.settings.train_every, rule(self.settings))
+        due = replace(due, every=self.settings.train_every, rule=rule(self.settings))
         found = evidence.gather(self.settings, self.engine)
         checks = judge(due, found)
         for check in checks:

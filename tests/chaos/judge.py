@@ -34,10 +34,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """What must come out. ``tasks``: claim and time by task id; ``published``: in this log."""
+    """What must come out. ``tasks``: claim and time by task id; ``published``: in this log;
+    ``before``: the numbers up to this one were announced into a log that is gone."""
 
     published: dict[str, Planned]
     tasks: dict[str, tuple[tuple[object, ...], datetime]] = field(default_factory=dict)
+    before: int = 0
     every: int = 5
     rule: Rule = field(default_factory=Rule)
 
@@ -45,11 +47,16 @@ class Truth:
     def numbers(self) -> set[int]:
         return set(range(1, len(self.tasks) + 1))
 
+    def lacking(self, announced: set[int]) -> set[int]:
+        """Numbers that this log must hold and does not."""
+        return {number for number in self.numbers - announced if number > self.before}
+
 
 def truth(published: Sequence[Planned], earlier: Sequence[Planned] = ()) -> Truth:
     """From what was published into this log, and what the store held before it began."""
     firsts = [one for one in (*earlier, *published) if one.kind == "completion"]
-    return Truth({one.name: one for one in published}, dict(map(_task, firsts)))
+    before = sum(one.kind == "completion" for one in earlier)
+    return Truth({one.name: one for one in published}, dict(map(_task, firsts)), before)
 
 
 def judge(truth: Truth, evidence: Evidence) -> list[Check]:
@@ -114,17 +121,18 @@ def announced(truth: Truth, evidence: Evidence) -> Check:
         for item in event["items"]
     ]
     wrong = {number for number, at in items if times.get(number) != at}
-    missing = truth.numbers - {number for number, _ in items}
+    missing = truth.lacking({number for number, _ in items})
     return Check("announced", len(missing), len(wrong), f"otherwise dated: {_some(wrong)}")
 
 
 def requested(truth: Truth, evidence: Evidence) -> Check:
     """The distinct count requests are count-5 … count-5⌊N/5⌋."""
-    due = {f"count-{n}" for n in truth.numbers if n % truth.every == 0}
     found = {r["request_id"] for r in evidence.requests if r["trigger"] == "count"}
-    return Check(
-        "requested", len(due - found), len(found - due), _some((due - found) | (found - due))
-    )
+    due = {n for n in truth.numbers if n % truth.every == 0}
+    lacking = truth.lacking({n for n in truth.numbers if f"count-{n}" in found}) & due
+    beyond = found - {f"count-{n}" for n in due}
+    words = _some(beyond | {f"count-{n}" for n in lacking})
+    return Check("requested", len(lacking), len(beyond), words)
 
 
 def counted(truth: Truth, evidence: Evidence) -> Check:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+
+from tests.chaos.journal import Fault
 
 LOOK_SECONDS = 0.1
 _LOOK = text(
@@ -69,3 +71,22 @@ def all_progress(samples: Sequence[Sample], fault: float) -> float | None:
         if s.at > fault and all(s.offsets.get(p, 0) > offset for p, offset in offsets.items())
     )
     return next(moved, None)
+
+
+def alone(
+    faults: Sequence[Fault],
+    samples: Sequence[Sample],
+    chosen: Iterable[Fault],
+    recovery: Callable[[Sequence[Sample], float], float | None],
+) -> list[float]:
+    """Seconds from the end of each chosen fault to recovery, where no other came in between."""
+    found: list[float] = []
+    for fault in chosen:
+        seconds = recovery(samples, fault.ended)
+        if seconds is None:
+            continue
+        others = (one for one in faults if one is not fault)
+        back = fault.ended + seconds
+        if not any(one.began < back and one.ended > fault.ended for one in others):
+            found.append(seconds)
+    return found

@@ -23,7 +23,7 @@ def fire(
     with act("fire", seed, stage, journal) as on, watched(on) as samples:
         load = on.load(completions, seconds)
         faults = Faults(stage, on.settings, on.workers, on.engine, journal)
-        faults.run(plan.faults(seed, seconds, kinds), lambda: _goes_on(load), load.begun)
+        faults.run(plan.faults(seed, seconds, kinds), lambda: not load.done, load.begun)
         on.await_load(load, seconds)
         on.settle()
         verdict = on.verdict()
@@ -36,19 +36,18 @@ def fire(
     return verdict
 
 
-def _goes_on(load: object) -> bool:
-    return not getattr(load, "done")  # noqa: B009
-
-
 def restored(seed: int, stage: Stage, journal: Journal) -> Verdict:
-    """PostgreSQL goes back to a backup while the workers run."""
+    """PostgreSQL goes back to a backup while the workers run, or (even seeds) between two runs."""
     with act("restored", seed, stage, journal) as on:
         on.publish(SCENE_COMPLETIONS, SCENE_SECONDS)
         on.settle()
         _with_store_down(on, lambda: stage.copy_store("data", "backup"))
         on.publish(SCENE_COMPLETIONS, SCENE_SECONDS)
         on.await_number(2 * SCENE_COMPLETIONS)
+        if seed % 2 == 0:
+            on.workers.kill()
         _with_store_down(on, lambda: stage.copy_store("backup", "data"))
+        on.workers.start()
         journal.note("restored")
         on.publish(SCENE_COMPLETIONS, SCENE_SECONDS)
         on.settle()
@@ -83,7 +82,7 @@ def new_kafka(seed: int, stage: Stage, journal: Journal) -> Verdict:
         on.workers.start()
         journal.note("kafka emptied")
         on.earlier, on.published = on.published, []
-        on.publish(SCENE_COMPLETIONS, SCENE_SECONDS)
+        on.publish(2 * SCENE_COMPLETIONS, 2 * on.settings.heal_seconds)
         on.settle()
         return on.verdict()
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tests.chaos.act import Verdict
 from tests.chaos.judge import Check
-from tests.chaos.progress import all_progress, next_progress
+from tests.chaos.progress import all_progress, alone, next_progress
 
 
 def show(verdicts: list[Verdict], console: Console) -> None:
@@ -32,8 +32,8 @@ def show(verdicts: list[Verdict], console: Console) -> None:
 def _faults(verdict: Verdict) -> Table:
     table = Table(title=f"Faults ({verdict.act}); the worst of each in seconds")
     columns = (
-        "fault", "done", "lasted", "begin to next number", "end to next number",
-        "end to every partition",
+        "fault", "done", "lasted", "begin to next number", "alone: end to next number",
+        "alone: end to every partition",
     )  # fmt: skip
     for column in columns:
         table.add_column(column, justify="left" if column == "fault" else "right")
@@ -46,14 +46,14 @@ def _faults(verdict: Verdict) -> Table:
             f"{kinds[kind]}" + (f" ({skipped[kind]} refused)" if skipped[kind] else ""),
             _worst(fault.ended - fault.began for fault in done),
             _worst(next_progress(verdict.samples, fault.began) for fault in done),
-            _worst(next_progress(verdict.samples, fault.ended) for fault in done),
-            _worst(all_progress(verdict.samples, fault.ended) for fault in done),
+            _worst(alone(verdict.faults, verdict.samples, done, next_progress)),
+            _worst(alone(verdict.faults, verdict.samples, done, all_progress)),
         )
     return table
 
 
 def _worst(seconds: Iterable[float | None]) -> str:
-    """The longest; those after which nothing came any more are the load's last."""
+    """The longest; after the load's last message nothing comes any more."""
     known = [one for one in seconds if one is not None]
     return f"{max(known):.1f}" if known else "–"
 
@@ -74,7 +74,7 @@ def _acts(verdicts: list[Verdict]) -> Table:
 def _row(verdict: Verdict) -> list[str]:
     checks = {check.name: check for check in verdict.checks}
     evidence = verdict.evidence
-    worst = (next_progress(verdict.samples, fault.began) for fault in verdict.faults)
+    worst = alone(verdict.faults, verdict.samples, verdict.faults, next_progress)
     failed = sum(not check.ok for check in verdict.checks)
     requests = {r["request_id"] for r in evidence.requests if r["trigger"] == "count"}
     return [
