@@ -93,12 +93,13 @@ class Count:
     def _healed(self, state: bytes) -> int:
         before, self._standing = self._standing, self._stored_standing()
         generation, highest = before
+        counter = self.counter(state)
+        if counting.is_ahead(counter, *self._standing):
+            self._begin_generation(counter.generation)
+            return 0
         if generation != self._standing[0]:
             return 0
-        counter = self.counter(state)
         seen = counter.seen if counter.generation == generation else counting.Intervals()
-        if counter.generation > generation:
-            return 0
         healed = 0
         for first, last in seen.gaps(highest)[:HEAL_AT_ONCE]:
             for start in range(first, min(last, first + HEAL_AT_ONCE * HEAL_ITEMS) + 1, HEAL_ITEMS):
@@ -107,6 +108,11 @@ class Count:
             metrics.HEALED.inc(healed)
             log.warning("healed a gap", announced_again=healed, of=highest)
         return healed
+
+    def _begin_generation(self, over: int) -> None:
+        begin = self.store.begin_generation
+        generation = self.patience.call("store", database.is_away, begin, over)
+        log.warning("the store went back: a new generation counts anew", generation=generation)
 
     def _announce(self, generation: int, first: int, last: int) -> int:
         items = self.patience.call("store", database.is_away, self.store.numbered, first, last)

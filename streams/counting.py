@@ -101,6 +101,12 @@ def count(counter: Counter, batch: Completions, rule: Rule) -> tuple[Counter, li
     return replace(counter, seen=counter.seen.add(fresh), windows=windows), sorted(fresh)
 
 
+def is_ahead(counter: Counter, generation: int, last: int) -> bool:
+    """Whether the counter has seen what a store of this generation and last number never gave."""
+    highest = counter.seen.spans[-1][1] if counter.seen.spans else 0
+    return (counter.generation, highest) > (generation, last)
+
+
 def dump(counter: Counter) -> bytes:
     """The state as the Faust table keeps it."""
     state = {

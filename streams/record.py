@@ -104,7 +104,7 @@ class Recorder:
         self.topic_id = ""
         self.next: dict[int, int] = {}
         self._committed = self._checked = time.monotonic()
-        self._stale = False
+        self._stale = self._went_back = False
 
     def run(self) -> None:
         """Record until asked to stop; whatever is away is waited for."""
@@ -130,7 +130,7 @@ class Recorder:
             self._check()
         except StoreWentBack as error:
             log.warning("reading the log again", because=str(error))
-            self._stale = True
+            self._stale = self._went_back = True
         self._commit(consumer)
 
     def record(self, raws: Sequence[Raw]) -> Outcome:
@@ -199,7 +199,9 @@ class Recorder:
         topic_id = self._topic_id()
         stored = self._stored(self.store.positions, topic_id)
         if topic_id != self.topic_id:
-            raise StoreWentBack("the topic was made anew")
+            log.warning("reading the log from its beginning", because="the topic was made anew")
+            self._stale = True
+            return
         behind = [p for p, offset in self.next.items() if stored.get(p, 0) < offset]
         if behind:
             raise StoreWentBack(f"the store stands earlier in the log, partitions {behind}")
@@ -212,11 +214,21 @@ class Recorder:
         self.topic_id = self._topic_id()
         stored = self._stored(self.store.positions, self.topic_id)
         mine = sorted(place.partition for place in consumer.assignment())
+        if self._went_back or self._is_behind(consumer, mine, stored):
+            generation = self._stored(self.store.begin_generation)
+            self._went_back = False
+            log.warning("the store went back: a new generation counts anew", generation=generation)
         self.next = {partition: stored.get(partition, 0) for partition in mine}
         places = [TopicPartition(self.topic, p, stored.get(p, OFFSET_BEGINNING)) for p in mine]
         consumer.assign(places)
         self._stale = False
         self.patience.health.note(partitions=mine)
+
+    def _is_behind(self, consumer: Consumer, mine: list[int], stored: dict[int, int]) -> bool:
+        """Whether a worker before this one saw the store further on than it stands now."""
+        places = [TopicPartition(self.topic, partition) for partition in mine]
+        found = self.patience.call("kafka", kafka.is_away, consumer.committed, places, 10)
+        return any(place.offset > stored.get(place.partition, 0) for place in found)
 
     def _revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self.next = {}

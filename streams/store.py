@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, func, select, text, update
+from sqlalchemy import BigInteger, Connection, Engine, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import (
     DataError,
@@ -27,6 +27,7 @@ COLUMNS = (
     "task_id", "number", "user_id", "topic", "difficulty", "is_correct", "actual_time_seconds",
     "started_at", "completed_at", "timed_out", "log_partition", "log_offset",
 )  # fmt: skip
+_NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
 
 
 class StoreWentBack(RetraceError):
@@ -114,6 +115,16 @@ class Store:
             ).one_or_none()
         return (0, 0) if row is None else (row.generation, row.last_number)
 
+    def begin_generation(self, over: int = 0) -> int:
+        """What is recorded counts anew, in a generation above its own and ``over``: for a store
+        that went back, which may give its next numbers to other completions than before."""
+        with self.engine.begin() as connection:
+            own, _ = _lock_counter(connection)
+            raised = func.greatest(max(own, over) + 1, _NOW)
+            changed = update(tables.numbering).values(generation=raised)
+            begun = connection.execute(changed.returning(tables.numbering.c.generation))
+            return int(begun.scalar_one())
+
     def set_cadence(self, every: int) -> None:
         """A train-request at every ``every``-th completion, from the next number on."""
         table = tables.cadences
@@ -154,7 +165,7 @@ def _lock_counter(connection: Connection) -> tuple[int, int]:
         highest = select(func.coalesce(func.max(tables.completions.c.number), 0))
         fresh = upsert(tables.numbering).values(
             id=1,
-            generation=text("(extract(epoch FROM clock_timestamp()) * 1000)::bigint"),
+            generation=_NOW,
             last_number=highest.scalar_subquery(),
         )
         connection.execute(fresh.on_conflict_do_nothing())

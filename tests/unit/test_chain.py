@@ -2,14 +2,15 @@
 
 A state machine publishes, repeats, contradicts and spoils completions, records them in batches
 that crash between any two steps, delivers announcements again and in any order, writes old states
-over the counter's, changes the cadence and empties the store. The rules under test are the
-product's own (sort, assign, contradictions, announcement, Count); only PostgreSQL is a shelf and
-Kafka a list. Whatever happened: once all is read and healed, the outcome is the one that follows
-from what was published.
+over the counter's, changes the cadence, empties the store and restores it from a backup. The rules
+under test are the product's own (sort, assign, contradictions, announcement, Count); only
+PostgreSQL is a shelf and Kafka a list. Whatever happened: once all is read and healed, the outcome
+is the one that follows from what was published.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterable
@@ -105,6 +106,7 @@ class Chain(RuleBasedStateMachine):
         self.states = [b""]
         self.read = 0
         self._begin()
+        self.back_the_store_up()
 
     def _begin(self) -> None:
         """A store that is empty, and what is known of its generation."""
@@ -238,6 +240,19 @@ class Chain(RuleBasedStateMachine):
         if settled:
             self.settle()
         self._begin()
+
+    @rule()
+    def back_the_store_up(self) -> None:
+        self.backup = copy.deepcopy((self.shelf, self.due, self.letters, self.every))
+
+    @rule()
+    def restore_the_store(self) -> None:
+        """A recorder sees that the store went back before it records again."""
+        self.shelf, self.due, self.letters, self.every = copy.deepcopy(self.backup)
+        self.generation += 1
+        self.shelf.generation = self.generation
+        self.requested[self.generation] = set()
+        self.count.store = self.shelf  # type: ignore[assignment]
 
     # What holds at every moment.
 

@@ -84,3 +84,12 @@ def test_a_changed_cadence_holds_from_the_next_number_on() -> None:
     cadences = [Cadence(1, 5), Cadence(13, 4)]
     assert [n for n in range(1, 25) if is_due(n, cadences)] == [5, 10, 16, 20, 24]
     assert not is_due(5, [])
+
+
+def test_a_counter_is_ahead_by_its_generation_or_by_a_number() -> None:
+    counter, _ = count(Counter(), batch([1, 2, 7], generation=5), RULE)
+    assert counting.is_ahead(counter, 4, 9)
+    assert counting.is_ahead(counter, 5, 6)
+    assert not counting.is_ahead(counter, 5, 7)
+    assert not counting.is_ahead(counter, 6, 0)
+    assert not counting.is_ahead(Counter(), 0, 0)
