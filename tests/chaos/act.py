@@ -19,7 +19,7 @@ from streams.count import rule
 from tests.chaos import evidence, plan
 from tests.chaos.evidence import Evidence
 from tests.chaos.journal import Fault, Journal
-from tests.chaos.judge import Check, Truth, judge, truth
+from tests.chaos.judge import Check, Truth, judge, settled, truth
 from tests.chaos.load import Load
 from tests.chaos.plan import Planned
 from tests.chaos.progress import Progress, Sample
@@ -38,7 +38,7 @@ class Verdict:
     truth: Truth
     evidence: Evidence
     checks: list[Check]
-    facts: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ class Act:
     journal: Journal
     earlier: list[Planned] = field(default_factory=list)
     published: list[Planned] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    settled: list[bool] = field(default_factory=list)
 
     def load(self, completions: int, seconds: float) -> Load:
         """Begin to publish so many more."""
@@ -84,8 +84,9 @@ class Act:
     def settle(self) -> None:
         """Wait until recording stands at the log's end and the counter agrees with the store."""
         began = time.monotonic()
-        self.facts["settled"] = self._await("settled", self._agrees, SETTLE_SECONDS)
-        self.journal.note("settled", ok=self.facts["settled"], took=time.monotonic() - began)
+        came = self._await("settled", self._agrees, SETTLE_SECONDS)
+        self.settled.append(came)
+        self.journal.note("settled", ok=came, took=time.monotonic() - began)
 
     def _agrees(self) -> bool:
         try:
@@ -131,10 +132,10 @@ class Act:
         due = truth(self.published, self.earlier)
         due = replace(due, every=self.settings.train_every, rule=rule(self.settings))
         found = evidence.gather(self.settings, self.engine)
-        checks = judge(due, found)
+        checks = [settled(self.settled), *judge(due, found)]
         for check in checks:
             self.journal.note("check", act=self.name, ok=check.ok, **check.__dict__)
-        return Verdict(self.name, due, found, checks, self.facts)
+        return Verdict(self.name, due, found, checks)
 
 
 @contextmanager

@@ -64,6 +64,11 @@ def judge(truth: Truth, evidence: Evidence) -> list[Check]:
     return [check(truth, evidence) for check in CHECKS]
 
 
+def settled(came: Sequence[bool]) -> Check:
+    """Each time the load paused, everything was read and counted before patience ended."""
+    return Check("settled", came.count(False) if came else 1)
+
+
 def _task(first: Planned) -> tuple[str, tuple[tuple[object, ...], datetime]]:
     value = json.loads(first.value or b"")
     at = datetime.fromisoformat(value["completed_at"])

@@ -20,7 +20,7 @@ from tests.chaos import plan
 from tests.chaos.evidence import Evidence, Row
 from tests.chaos.garbage import garbage
 from tests.chaos.journal import Fault
-from tests.chaos.judge import CHECKS, CLAIM, Truth, judge, truth
+from tests.chaos.judge import CHECKS, CLAIM, Truth, judge, settled, truth
 from tests.chaos.plan import Planned
 from tests.chaos.progress import Sample, all_progress, alone, next_progress
 
@@ -259,6 +259,12 @@ BROKEN: dict[str, tuple[Change, set[str]]] = {
 def test_what_is_wrong_is_found(what: str) -> None:
     change, checks = BROKEN[what]
     assert failed(change(GOOD)) == checks
+
+
+def test_an_act_that_once_did_not_settle_fails() -> None:
+    assert settled([True, True]).ok
+    assert not settled([False, True]).ok
+    assert not settled([]).ok
 
 
 def test_every_check_is_seen_to_fail() -> None:
