@@ -95,7 +95,8 @@ class Count:
         generation, highest = before
         counter = self.counter(state)
         if counting.is_ahead(counter, *self._standing):
-            self._begin_generation(counter.generation)
+            begin = self.store.begin_generation
+            self.patience.call("store", database.is_away, begin, counter.generation)
             return 0
         if generation != self._standing[0]:
             return 0
@@ -108,11 +109,6 @@ class Count:
             metrics.HEALED.inc(healed)
             log.warning("healed a gap", announced_again=healed, of=highest)
         return healed
-
-    def _begin_generation(self, over: int) -> None:
-        begin = self.store.begin_generation
-        generation = self.patience.call("store", database.is_away, begin, over)
-        log.warning("the store went back: a new generation counts anew", generation=generation)
 
     def _announce(self, generation: int, first: int, last: int) -> int:
         items = self.patience.call("store", database.is_away, self.store.numbered, first, last)

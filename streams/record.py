@@ -101,7 +101,7 @@ class Recorder:
         self.topic = settings.topic_prefix + topics.TASK_COMPLETED.name
         self.publisher = kafka.Publisher(settings)
         self.admin = kafka.admin(settings)
-        self.topic_id = ""
+        self.topic_id, self.generation = "", 0
         self.next: dict[int, int] = {}
         self._committed = self._checked = time.monotonic()
         self._stale = self._went_back = False
@@ -144,6 +144,7 @@ class Recorder:
                 self._bury(contradictions(outcome, raws))
                 self._stored(self.store.advance, stands)
             self.next.update(stands.after)
+            self.generation = max(self.generation, outcome.generation)
             self._announce(outcome)
         metrics.BATCH.observe(len(raws))
         return outcome
@@ -212,12 +213,14 @@ class Recorder:
     def _assign(self, consumer: Consumer) -> None:
         """Go on where the store stands, whatever the group has committed."""
         self.topic_id = self._topic_id()
+        generation, _ = self._stored(self.store.standing)
         stored = self._stored(self.store.positions, self.topic_id)
         mine = sorted(place.partition for place in consumer.assignment())
         if self._went_back or self._is_behind(consumer, mine, stored):
-            generation = self._stored(self.store.begin_generation)
-            self._went_back = False
-            log.warning("the store went back: a new generation counts anew", generation=generation)
+            over = self.generation if self._went_back else generation
+            self._stored(self.store.begin_generation, over)
+            self._went_back, self._committed = False, 0.0
+        self.generation, _ = self._stored(self.store.standing)
         self.next = {partition: stored.get(partition, 0) for partition in mine}
         places = [TopicPartition(self.topic, p, stored.get(p, OFFSET_BEGINNING)) for p in mine]
         consumer.assign(places)

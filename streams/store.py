@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from sqlalchemy import BigInteger, Connection, Engine, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import (
@@ -23,6 +24,7 @@ from streams import database
 from streams.counting import Cadence
 from streams.numbering import Numbered, Place, Publication, Recorded, assign, claim
 
+log = structlog.get_logger("retrace")
 COLUMNS = (
     "task_id", "number", "user_id", "topic", "difficulty", "is_correct", "actual_time_seconds",
     "started_at", "completed_at", "timed_out", "log_partition", "log_offset",
@@ -115,15 +117,18 @@ class Store:
             ).one_or_none()
         return (0, 0) if row is None else (row.generation, row.last_number)
 
-    def begin_generation(self, over: int = 0) -> int:
-        """What is recorded counts anew, in a generation above its own and ``over``: for a store
-        that went back, which may give its next numbers to other completions than before."""
+    def begin_generation(self, over: int) -> None:
+        """What is recorded counts anew, in a generation above ``over``, unless it does already.
+
+        For a store that went back: its next numbers may go to other completions than before.
+        """
         with self.engine.begin() as connection:
-            own, _ = _lock_counter(connection)
-            raised = func.greatest(max(own, over) + 1, _NOW)
-            changed = update(tables.numbering).values(generation=raised)
-            begun = connection.execute(changed.returning(tables.numbering.c.generation))
-            return int(begun.scalar_one())
+            own, last = _lock_counter(connection)
+            if own > over:
+                return
+            raised = update(tables.numbering).values(generation=func.greatest(over + 1, _NOW))
+            connection.execute(raised)
+        log.warning("the store went back: all of it counts anew", completions=last)
 
     def set_cadence(self, every: int) -> None:
         """A train-request at every ``every``-th completion, from the next number on."""

@@ -94,38 +94,39 @@ def committed(settings: Settings) -> int:
         reader.close()
 
 
+def record_and_back_up(settings: Settings, store: Store) -> int:
+    """Ninety tasks, of which the backup holds forty; the generation they were numbered in."""
+    publish_tasks(settings, 0, 40)
+    wait_until(lambda: store.standing()[1] == 40)
+    back_up(store)
+    publish_tasks(settings, 40, 90)
+    wait_until(lambda: store.standing()[1] == 90)
+    return store.standing()[0]
+
+
+def check_counted_anew(settings: Settings, store: Store, generation: int) -> None:
+    publish_tasks(settings, 90, 120)
+    wait_until(lambda: store.standing()[1] == 120)
+    assert store.standing()[0] > generation
+    check_windows(settings, store)
+
+
 def test_a_store_restored_under_a_worker_counts_anew(settings: Settings) -> None:
     with recording(settings) as store:
-        publish_tasks(settings, 0, 40)
-        wait_until(lambda: store.standing()[1] == 40)
-        generation = store.standing()[0]
-        back_up(store)
-        publish_tasks(settings, 40, 90)
-        wait_until(lambda: store.standing()[1] == 90)
+        generation = record_and_back_up(settings, store)
         restore(store)
-        publish_tasks(settings, 90, 120)
-        wait_until(lambda: store.standing()[1] == 120)
-        assert store.standing()[0] > generation
-        check_windows(settings, store)
+        check_counted_anew(settings, store, generation)
 
 
 def test_a_store_restored_between_two_runs_counts_anew(settings: Settings) -> None:
     with recording(settings) as store:
-        publish_tasks(settings, 0, 40)
-        wait_until(lambda: store.standing()[1] == 40)
-        generation = store.standing()[0]
-        back_up(store)
-        publish_tasks(settings, 40, 90)
-        wait_until(lambda: store.standing()[1] == 90)
+        generation = record_and_back_up(settings, store)
         wait_until(lambda: committed(settings) == 90)
     between = opened(settings)
     restore(between)
     between.engine.dispose()
     with recording(settings) as store:
-        publish_tasks(settings, 90, 120)
-        wait_until(lambda: store.standing()[1] == 120)
-        assert store.standing()[0] > generation
-        check_windows(settings, store)
+        check_counted_anew(settings, store, generation)
 
 
 def test_a_counter_ahead_of_its_store_begins_a_generation_above_its_own(

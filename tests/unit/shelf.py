@@ -36,9 +36,8 @@ class Shelf:
         for partition, offset in after.items():
             self.positions[partition] = max(self.positions.get(partition, 0), offset)
 
-    def begin_generation(self, over: int = 0) -> int:
-        self.generation = max(self.generation, over) + 1
-        return self.generation
+    def begin_generation(self, over: int) -> None:
+        self.generation = max(self.generation, over + 1)
 
     def set_cadence(self, every: int) -> None:
         self._cadences[len(self.known) + 1] = every
