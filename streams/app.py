@@ -27,19 +27,20 @@ from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
 from streams.count import Count
-from streams.health import Health
+from streams.health import Health, Stillness
 from streams.patience import Patience, Stopped
 from streams.record import Recorder
 from streams.store import Store
 
 log = structlog.get_logger("retrace")
 APP_ID = "retrace-count"
+RECOVERY_SESSIONS = 3
 TABLE = "state"
 GLOBAL = "global"
 
 
-class MadeAnew(RetraceError):
-    """The topics are not those that this worker began with: Kafka was emptied."""
+class CannotGoOn(RetraceError):
+    """This worker won't count again by itself; one that begins again will."""
 
 
 class Record(Service):
@@ -55,6 +56,40 @@ class Record(Service):
 
     async def on_stop(self) -> None:
         self.recorder.patience.stop.set()
+
+
+class Watch(Service):
+    """Looks for what Faust does not get out of, and ends the worker, which is started again.
+
+    On a new, empty Kafka a group whose leader joined while the topics were gone assigns them to
+    nobody, for as long as he leads. A recovery that another rebalance interrupts can wait for ever
+    for what it has read, or for the mark of a transaction, which is never delivered.
+    """
+
+    def __init__(self, app: faust.App, settings: Settings, patience: Patience) -> None:
+        self.faust, self.settings = app, settings
+        self.name = settings.topic_prefix + topics.COMPLETIONS.name
+        self.edge = kafka.admin(settings)
+        self.known = patience.call("kafka", kafka.is_away, declare.topic_id, self.edge, self.name)
+        self.still = Stillness(RECOVERY_SESSIONS * settings.kafka_session_seconds)
+        super().__init__()
+
+    @Service.task
+    async def _run(self) -> None:
+        async for _ in self.itertimer(self.settings.heal_seconds):
+            recovery = self.faust.tables.recovery
+            read = dict(recovery.active_offsets) if recovery.in_recovery else None
+            if self.still.lasts(read, time.monotonic()):
+                raise CannotGoOn("the counter's recovery stands still")
+            if await self._is_made_anew():
+                raise CannotGoOn("the topics were made anew")
+
+    async def _is_made_anew(self) -> bool:
+        try:
+            return await asyncio.to_thread(declare.topic_id, self.edge, self.name) != self.known
+        except (KafkaException, Unreachable) as error:
+            log.debug("topics not looked at", because=str(error))
+            return False
 
 
 def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
@@ -79,7 +114,7 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
         worker_redirect_stdouts=False,
     )
     _add_count(app, settings, Count(settings, store, patience))
-    _add_watch(app, settings, patience)
+    app.add_dependency(Watch(app, settings, patience))  # runs from before the first recovery on
     app.service(Record(Recorder(settings, store, patience)))
     return app
 
@@ -113,24 +148,6 @@ def _add_count(app: faust.App, settings: Settings, count: Count) -> None:
             await asyncio.to_thread(count.heal, table[GLOBAL])
         except Stopped:
             return
-
-
-def _add_watch(app: faust.App, settings: Settings, patience: Patience) -> None:
-    """On a new, empty Kafka begin again: a group whose leader joined while the topics were gone
-    assigns them to nobody, for as long as he leads."""
-    name = settings.topic_prefix + topics.COMPLETIONS.name
-    edge = kafka.admin(settings)
-    known = patience.call("kafka", kafka.is_away, declare.topic_id, edge, name)
-
-    @app.timer(interval=settings.heal_seconds)
-    async def watch() -> None:
-        try:
-            found = await asyncio.to_thread(declare.topic_id, edge, name)
-        except (KafkaException, Unreachable) as error:
-            log.debug("topics not looked at", because=str(error))
-            return
-        if found != known:
-            raise MadeAnew("the topics were made anew")
 
 
 def _is_caught_up(app: faust.App, place: TP, handled: int) -> bool:

@@ -76,6 +76,21 @@ class Health:
         }
 
 
+class Stillness:
+    """Whether something that should move has stayed the same for longer than ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._last: object = None
+        self._since = 0.0
+
+    def lasts(self, state: object, now: float) -> bool:
+        """After another look at ``now``, in seconds; None: nothing has to move."""
+        if state is None or state != self._last:
+            self._last, self._since = state, now
+        return state is not None and now - self._since > self.seconds
+
+
 def serve(health: Health, host: str, port: int) -> ThreadingHTTPServer:
     """Serve a service's health and metrics; port 0 takes any free one.
 
