@@ -17,7 +17,7 @@ SCENE_COMPLETIONS, SCENE_SECONDS = 600, 3.0
 
 def fire(
     seed: int, stage: Stage, journal: Journal, completions: int, seconds: float,
-    kinds: tuple[str, ...] = plan.FAULTS,
+    kinds: tuple[str, ...],
 ) -> Verdict:  # fmt: skip
     """All faults at random while the load goes on."""
     with act("fire", seed, stage, journal) as on, watched(on) as samples:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from schemas.codec import Bad, Raw, dead_letter
+from schemas.errors import ConfigurationError
 from schemas.events import Completions, NumberedCompletion, TaskCompleted
 from streams import counting
 from streams.counting import Counter, Intervals
 from streams.windows import Rule
-from tests.chaos import plan
+from tests.chaos import asked, plan
 from tests.chaos.evidence import Evidence, Row
 from tests.chaos.garbage import garbage
 from tests.chaos.journal import Fault
@@ -328,3 +329,28 @@ def test_a_fault_that_another_follows_has_no_recovery_of_its_own() -> None:
     every = [first, second, third]
     assert alone(every, samples, every, next_progress) == [1.0, 2.0]
     assert alone(every, samples, [first], next_progress) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEED", "x"), ("SECONDS", "-1"), ("COMPLETIONS", "0"), ("ACTS", "fire,nope"),
+        ("FAULTS", "nope"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_told_in_a_line(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CHAOS_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"^CHAOS_{name}: ") as told:
+        asked.load()
+    assert "\n" not in str(told.value)
+
+
+def test_a_soak_publishes_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (asked.load().load, asked.load().acts[0]) == (20_000, "fire")
+    monkeypatch.setenv("CHAOS_SECONDS", "1300")
+    monkeypatch.setenv("CHAOS_ACTS", "restored,fire")
+    assert (asked.load().load, asked.load().acts) == (200_000, ("restored", "fire"))
+    monkeypatch.setenv("CHAOS_COMPLETIONS", "50")
+    assert asked.load().load == 50
