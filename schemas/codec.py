@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,8 +23,7 @@ ERROR_PREFIX = "retrace.error."
 _REPLY = re.compile(REPLY_TOPIC)
 
 
-@dataclass(frozen=True)
-class Raw:
+class Raw(NamedTuple):
     """A message as received."""
 
     topic: str
@@ -62,8 +61,7 @@ class Bad:
         return kept + added
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A message to publish."""
 
     topic: str

@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         description="A train-request at every so many completions; "
         "a change holds from the next number on.",
     )
-    batch_size: int = Field(1000, ge=1, le=10_000, description="Most completions recorded at once.")
+    batch_size: int = Field(2000, ge=1, le=10_000, description="Most completions recorded at once.")
     window_seconds: int = Field(
         60, ge=1, le=86_400, description="Length of a window in event time."
     )

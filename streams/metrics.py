@@ -10,7 +10,7 @@ DEAD_LETTERS = Counter("retrace_dead_letters_total", "Messages dead-lettered.", 
 BATCH = Histogram(
     "retrace_record_batch_messages", "Messages recorded at once.", buckets=(1, 10, 100, 1000, 10000)
 )
-RECORD_SECONDS = Histogram("retrace_record_seconds", "Seconds to record and announce a batch.")
+RECORD_SECONDS = Histogram("retrace_record_seconds", "Seconds a batch waits for the store.")
 REQUESTED = Counter("retrace_train_requests_total", "Train-requests published by the count.")
 HEALED = Counter("retrace_completions_healed_total", "Numbers announced again to fill a gap.")
 COUNTED = Gauge("retrace_completions_counted", "Numbers that the windowed counter has seen.")

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from schemas.events import TaskCompleted
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where in the log a publication stands."""
 
     partition: int
     offset: int
 
 
-@dataclass(frozen=True)
-class Publication:
+class Publication(NamedTuple):
     """One delivery of a completion."""
 
     task: TaskCompleted
@@ -54,6 +53,29 @@ class Numbered:
     duplicates: int = 0
 
 
+@dataclass(frozen=True)
+class Stands:
+    """Where recording stands: per partition, where it stood before a batch and stands after."""
+
+    topic_id: str
+    topic: str
+    before: dict[int, int]
+    after: dict[int, int]
+
+
+@dataclass
+class Outcome:
+    """What recording a batch came to. ``advanced``: the position moved in the same transaction.
+
+    Otherwise something is still to be dead-lettered first; then call ``Store.advance``.
+    """
+
+    generation: int
+    numbered: Numbered = field(default_factory=Numbered)
+    refused: list[tuple[Publication, str]] = field(default_factory=list)
+    advanced: bool = True
+
+
 def claim(task: TaskCompleted) -> tuple[object, ...]:
     """What two publications of one task must agree on."""
     return (
@@ -68,18 +90,23 @@ def claim(task: TaskCompleted) -> tuple[object, ...]:
 def assign(last: int, batch: Iterable[Publication], known: Mapping[str, Recorded]) -> Numbered:
     """Number a batch after ``last``; ``known`` holds what is recorded of its task ids."""
     outcome = Numbered()
-    seen = dict(known)
+    firsts: dict[str, TaskCompleted] = {}
     for publication in batch:
         task = publication.task
-        first = seen.get(task.task_id)
-        if first is None:
+        recorded, first = known.get(task.task_id), firsts.get(task.task_id)
+        if recorded is not None:
+            if recorded.claim != claim(task):
+                outcome.conflicts.append(publication)
+            elif recorded.place == publication.place:
+                outcome.again.append(recorded)
+            else:
+                outcome.duplicates += 1
+        elif first is None:
             last += 1
             outcome.fresh.append((last, publication))
-            seen[task.task_id] = Recorded(last, task.completed_at, claim(task), publication.place)
-        elif first.claim != claim(task):
+            firsts[task.task_id] = task
+        elif claim(first) != claim(task):
             outcome.conflicts.append(publication)
-        elif first.place == publication.place and task.task_id in known:
-            outcome.again.append(first)
         else:
             outcome.duplicates += 1
     return outcome

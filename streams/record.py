@@ -1,6 +1,6 @@
 """Record: task-completed to the store, then the numbers onto ``completions``.
 
-Runs in a thread of its own inside the Faust app (app.py). Per batch: decode, dead-letter what is
+Runs in threads of its own inside the Faust app (app.py). Per batch: decode, dead-letter what is
 bad, one transaction that numbers what is new and moves the position in the log, the acknowledged
 announcement. The position is the store's; the group's offsets are committed only to show lag.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
@@ -17,92 +18,49 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from sqlalchemy.exc import ProgrammingError
 
-from schemas import codec, events, topics
+from schemas import codec, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
-from streams import database, declare, kafka, metrics
+from streams import batches, database, declare, kafka, metrics
 from streams.letters import bury
-from streams.numbering import Place, Publication
+from streams.numbering import Outcome, Stands
 from streams.patience import Patience, Stopped
-from streams.store import Outcome, Stands, Store, StoreWentBack
+from streams.store import Store, StoreWentBack
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger("retrace")
 GROUP = "retrace-record"
 COMMIT_SECONDS = 1.0
+WAIT_SECONDS = 0.2
 
 
-@dataclass
-class Sorted:
-    """A batch after decoding: publications beside bad messages."""
+@dataclass(frozen=True)
+class Underway:
+    """A batch whose transaction runs."""
 
-    publications: list[Publication] = field(default_factory=list)
-    bad: list[Bad] = field(default_factory=list)
-
-
-def sort(raws: Sequence[Raw], now: datetime) -> Sorted:
-    """Decode a batch; what cannot be decoded stands beside what can."""
-    batch = Sorted()
-    limit = topics.TASK_COMPLETED.max_bytes
-    for raw in raws:
-        task = codec.decode(events.TaskCompleted, limit, raw, now)
-        if isinstance(task, Bad):
-            batch.bad.append(task)
-        else:
-            batch.publications.append(Publication(task, Place(raw.partition, raw.offset)))
-    return batch
-
-
-def contradictions(outcome: Outcome, raws: Sequence[Raw]) -> list[Bad]:
-    """Conflicts and refused rows of an outcome as bad messages."""
-    by_place = {Place(raw.partition, raw.offset): raw for raw in raws}
-    conflicts = [
-        Bad(
-            by_place[publication.place],
-            "record",
-            "conflict",
-            "another publication of this task_id, with other values, was recorded first",
-        )
-        for publication in outcome.numbered.conflicts
-    ]
-    refused = [
-        Bad(by_place[publication.place], "record", "refused", f"the store refused it: {reason}")
-        for publication, reason in outcome.refused
-    ]
-    return conflicts + refused
-
-
-def announcement(outcome: Outcome) -> events.Completions | None:
-    """The numbers of a batch, those of a redelivery included; None where it has none."""
-    fresh = [(number, p.task.completed_at) for number, p in outcome.numbered.fresh]
-    again = [(recorded.number, recorded.completed_at) for recorded in outcome.numbered.again]
-    numbers = sorted(fresh + again)
-    if not numbers:
-        return None
-    items = tuple({"number": number, "completed_at": at} for number, at in numbers)
-    said = {"generation": outcome.generation, "items": items}
-    return events.Completions.model_validate(said)
-
-
-def by_cause(bad: Sequence[Bad]) -> dict[str, list[Bad]]:
-    """Bad messages of one topic by cause: one line of a log speaks for all that are alike."""
-    found: dict[str, list[Bad]] = {}
-    for one in bad:
-        found.setdefault(one.cause, []).append(one)
-    return found
+    raws: Sequence[Raw]
+    stands: Stands
+    outcome: Future[Outcome]
+    began: float
 
 
 class Recorder:
-    """The record loop. ``run`` returns when ``patience.stop`` is set."""
+    """The record loop. ``run`` returns when ``patience.stop`` is set.
+
+    The store's work has a thread of its own: while it waits for PostgreSQL, this one reads and
+    decodes the next batch and announces the one before. One transaction runs at a time.
+    """
 
     def __init__(self, settings: Settings, store: Store, patience: Patience) -> None:
         self.settings, self.store, self.patience = settings, store, patience
         self.topic = settings.topic_prefix + topics.TASK_COMPLETED.name
         self.publisher = kafka.Publisher(settings)
         self.admin = kafka.admin(settings)
+        self.writer = ThreadPoolExecutor(1, "record-store")
         self.topic_id, self.generation = "", 0
         self.next: dict[int, int] = {}
+        self._underway: Underway | None = None
         self._committed = self._checked = time.monotonic()
         self._stale = self._went_back = False
 
@@ -113,40 +71,57 @@ class Recorder:
         try:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
+            self._announce(self._finish())
         except Stopped:
             log.info("stopped while waiting")
         finally:
+            self.writer.shutdown()
             consumer.close()
             self.publisher.flush()
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
-        messages = kafka.drain(consumer, self.settings.batch_size, 0.2)
+        wait = 0.0 if self._underway else WAIT_SECONDS
+        messages = kafka.drain(consumer, self.settings.batch_size, wait)
         try:
             if self._stale:  # what came meanwhile is read again from where the store stands
+                self._announce(self._finish())
                 self._assign(consumer)
-            elif messages:
-                self.record([kafka.raw(message) for message in messages])
+            else:
+                self._record([kafka.raw(message) for message in messages])
             self._check()
         except StoreWentBack as error:
             log.warning("reading the log again", because=str(error))
             self._stale = self._went_back = True
         self._commit(consumer)
 
-    def record(self, raws: Sequence[Raw]) -> Outcome:
-        """Record one batch and announce it. Raises ``StoreWentBack`` before anything is done."""
-        with metrics.RECORD_SECONDS.time():
-            batch = sort(raws, datetime.now(UTC))
-            self._bury(batch.bad)
+    def _record(self, raws: Sequence[Raw]) -> None:
+        """Begin a batch when the one before is done, then announce that one.
+
+        Raises ``StoreWentBack`` before anything of this batch but its dead letters is done.
+        """
+        batch = batches.sort(raws, datetime.now(UTC))
+        self._bury(batch.bad)
+        before = self._finish()
+        if raws:
             stands = self._stands(raws)
-            outcome = self._stored(self.store.record, batch.publications, stands)
-            if not outcome.advanced:
-                self._bury(contradictions(outcome, raws))
-                self._stored(self.store.advance, stands)
-            self.next.update(stands.after)
-            self.generation = max(self.generation, outcome.generation)
-            self._announce(outcome)
-        metrics.BATCH.observe(len(raws))
+            work = self.writer.submit(self._stored, self.store.record, batch.publications, stands)
+            self._underway = Underway(raws, stands, work, time.monotonic())
+        self._announce(before)
+
+    def _finish(self) -> Outcome | None:
+        """What the batch under way came to; its position in the log is stored on return."""
+        work, self._underway = self._underway, None
+        if work is None:
+            return None
+        outcome = work.outcome.result()
+        if not outcome.advanced:
+            self._bury(batches.contradictions(outcome, work.raws))
+            self._stored(self.store.advance, work.stands)
+        self.next.update(work.stands.after)
+        self.generation = max(self.generation, outcome.generation)
+        metrics.RECORD_SECONDS.observe(time.monotonic() - work.began)
+        metrics.BATCH.observe(len(work.raws))
         return outcome
 
     def _stands(self, raws: Sequence[Raw]) -> Stands:
@@ -156,10 +131,12 @@ class Recorder:
         before = {partition: self.next.get(partition, 0) for partition in after}
         return Stands(self.topic_id, self.topic, before, after)
 
-    def _announce(self, outcome: Outcome) -> None:
+    def _announce(self, outcome: Outcome | None) -> None:
+        if outcome is None:
+            return
         metrics.RECORDED.inc(len(outcome.numbered.fresh))
         metrics.DUPLICATES.inc(outcome.numbered.duplicates)
-        event = announcement(outcome)
+        event = batches.announcement(outcome)
         if event is not None:
             prefix = self.settings.topic_prefix
             self._publish([codec.encode(topics.COMPLETIONS, event, "streams", prefix=prefix)])
@@ -170,7 +147,7 @@ class Recorder:
         letters = [codec.dead_letter(one, name, now) for one in bad]
         if letters:
             self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
-        for cause, alike in by_cause(bad).items():
+        for cause, alike in batches.by_cause(bad).items():
             first = alike[0]
             metrics.DEAD_LETTERS.labels(first.raw.topic, cause).inc(len(alike))
             place = f"{first.raw.topic}/{first.raw.partition}@{first.raw.offset}"

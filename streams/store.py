@@ -6,11 +6,22 @@ while the database is away; callers retry (see ``is_away``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import BigInteger, Connection, Engine, func, literal_column, select, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    Engine,
+    Text,
+    cast,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import (
     DataError,
@@ -22,7 +33,16 @@ from schemas.errors import RetraceError
 from schemas.events import NumberedCompletion
 from streams import database
 from streams.counting import Cadence
-from streams.numbering import Numbered, Place, Publication, Recorded, assign, claim
+from streams.numbering import (
+    Numbered,
+    Outcome,
+    Place,
+    Publication,
+    Recorded,
+    Stands,
+    assign,
+    claim,
+)
 
 log = structlog.get_logger("retrace")
 COLUMNS = (
@@ -34,29 +54,6 @@ _NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", 
 
 class StoreWentBack(RetraceError):
     """The store stands earlier in the log than this worker wrote: restored, or emptied."""
-
-
-@dataclass(frozen=True)
-class Stands:
-    """Where recording stands: per partition, where it stood before a batch and stands after."""
-
-    topic_id: str
-    topic: str
-    before: dict[int, int]
-    after: dict[int, int]
-
-
-@dataclass
-class Outcome:
-    """What recording a batch came to. ``advanced``: the position moved in the same transaction.
-
-    Otherwise something is still to be dead-lettered first; then call ``Store.advance``.
-    """
-
-    generation: int
-    numbered: Numbered = field(default_factory=Numbered)
-    refused: list[tuple[Publication, str]] = field(default_factory=list)
-    advanced: bool = True
 
 
 class Store:
@@ -180,13 +177,16 @@ def _lock_counter(connection: Connection) -> tuple[int, int]:
 
 def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Recorded]:
     table = tables.completions
-    ids = list({publication.task.task_id for publication in batch})
+    ids = json.dumps([publication.task.task_id for publication in batch], ensure_ascii=False)
+    # As JSON they cost a fifth of an array parameter, and the index is used without statistics.
+    elements = select(func.json_array_elements_text(cast(cast(ids, Text), JSON))).scalar_subquery()
+    one_of_them = table.c.task_id == func.any(func.array(elements))
     columns = (
         table.c.task_id, table.c.number, table.c.completed_at, table.c.user_id, table.c.topic,
         table.c.difficulty, table.c.is_correct, table.c.actual_time_seconds,
         table.c.log_partition, table.c.log_offset,
     )  # fmt: skip
-    rows = connection.execute(select(*columns).where(table.c.task_id == func.any(ids)))
+    rows = connection.execute(select(*columns).where(one_of_them))
     return {
         row[0]: Recorded(row[1], row[2], tuple(row[3:8]), Place(row[8], row[9])) for row in rows
     }

@@ -14,9 +14,9 @@ from sqlalchemy.exc import ProgrammingError
 from schemas import topics
 from schemas.events import TaskCompleted
 from schemas.settings import Settings
-from streams import kafka
-from streams.numbering import Place, Publication
-from streams.store import Stands, StoreWentBack
+from streams import declare, kafka
+from streams.numbering import Place, Publication, Stands
+from streams.store import StoreWentBack
 from tests.running import opened, publish, read_all, recording, settings_of, task, values_of
 from tests.servers import wait_until
 
@@ -97,6 +97,26 @@ def test_a_row_that_postgresql_refuses_fails_alone(settings: Settings) -> None:
         wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
     headers = dict(read_all(settings, topics.DEAD_LETTERS)[0].headers)
     assert headers["retrace.error.class"] == b"refused"
+
+
+def test_the_next_batch_is_read_while_the_store_works(
+    kafka: str, database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_of(kafka, database_url, tmp_path, batch_size=1, kafka_partitions=1)
+    first = opened(settings)
+    first.prepare(settings.train_every)
+    declare.declare(settings)
+    publish(settings, task("held"), b"garbage", task("after"))
+    with first.engine.begin() as holder:
+        holder.execute(text("LOCK TABLE completions IN EXCLUSIVE MODE"))
+        with recording(settings) as store:
+            wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
+            assert store.standing()[1] == 0
+            holder.rollback()
+            wait_until(lambda: store.standing()[1] == 2)
+    numbers = [i["number"] for e in values_of(settings, topics.COMPLETIONS) for i in e["items"]]
+    assert numbers == [1, 2]
+    first.engine.dispose()
 
 
 def test_one_refused_row_of_a_thousand_fails_alone(settings: Settings) -> None:

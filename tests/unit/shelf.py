@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from schemas.events import NumberedCompletion
 from streams.counting import Cadence
-from streams.numbering import Publication, Recorded, assign, claim
-from streams.store import Outcome
+from streams.numbering import Outcome, Publication, Recorded, assign, claim
 
 
 class Shelf:

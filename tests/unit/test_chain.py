@@ -25,11 +25,11 @@ from schemas.codec import Message, Raw
 from schemas.events import TaskCompleted
 from schemas.settings import Settings
 from streams import counting
+from streams.batches import announcement, contradictions, sort
 from streams.count import Count
 from streams.health import Health
 from streams.numbering import Place
 from streams.patience import Patience
-from streams.record import announcement, contradictions, sort
 from streams.windows import Rule
 from tests.unit.shelf import Shelf
 
@@ -167,7 +167,7 @@ class Chain(RuleBasedStateMachine):
         self._record(raws, crash)
 
     def _record(self, raws: list[Raw], crash: str = "none") -> None:
-        """As ``Recorder.record`` does, up to the crash."""
+        """As ``Recorder`` does with a batch, up to the crash."""
         batch = sort(raws, NOW)
         self._bury(batch.bad)
         after = {raw.partition: raw.offset + 1 for raw in raws}

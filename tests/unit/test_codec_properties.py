@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,7 +107,7 @@ def test_a_dead_letter_survives_being_sent_back(
         assert facts["retrace.error.stage"] == stage.encode()
         assert facts["retrace.error.message"] == message[:500].encode()
         assert facts["retrace.error.offset"] == str(raw.offset).encode()
-        raw = replace(raw, offset=raw.offset + 1, headers=letter.headers)
+        raw = raw._replace(offset=raw.offset + 1, headers=letter.headers)
 
 
 @given(raws, failures)
@@ -124,13 +123,13 @@ def test_a_dead_letter_fits_where_its_source_did(raw: Raw, failure: tuple[str, s
 def test_an_abridged_letter_keeps_all_but_the_end(raw: Raw, unit: bytes) -> None:
     value = unit * (codec.KEPT_BYTES // len(unit) + 1)
     letter = codec.dead_letter(
-        Bad(replace(raw, value=value), "decode", "too-long", ""), "dead-letters", NOW
+        Bad(raw._replace(value=value), "decode", "too-long", ""), "dead-letters", NOW
     )
     part = codec.abridged(letter)
     assert (part.topic, part.key) == (letter.topic, letter.key)
     assert value.startswith(part.value or b"")
     assert list(part.headers[: len(letter.headers)]) == list(letter.headers)
     again = codec.dead_letter(
-        Bad(replace(received(part), headers=part.headers), "decode", "c", ""), "dead-letters", NOW
+        Bad(received(part)._replace(headers=part.headers), "decode", "c", ""), "dead-letters", NOW
     )
     assert own(again.headers) == own(raw.headers)

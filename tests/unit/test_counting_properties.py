@@ -15,10 +15,9 @@ from schemas import codec, topics
 from schemas.codec import Raw
 from schemas.events import Completions, NumberedCompletion, TaskCompleted
 from streams import counting
+from streams.batches import announcement
 from streams.counting import Cadence, Counter, Intervals, count, is_due
-from streams.numbering import Place, Publication, Recorded, assign, claim
-from streams.record import announcement
-from streams.store import Outcome
+from streams.numbering import Outcome, Place, Publication, Recorded, assign, claim
 from streams.windows import Rule, Windows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
