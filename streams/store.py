@@ -41,14 +41,10 @@ from streams.numbering import (
     Recorded,
     Stands,
     assign,
-    claim,
 )
+from streams.rows import COLUMNS, packed
 
 log = structlog.get_logger("retrace")
-COLUMNS = (
-    "task_id", "number", "user_id", "topic", "difficulty", "is_correct", "actual_time_seconds",
-    "started_at", "completed_at", "timed_out", "log_partition", "log_offset",
-)  # fmt: skip
 _NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
 
 
@@ -192,18 +188,9 @@ def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Re
     }
 
 
-def _insert(connection: Connection, fresh: Iterable[tuple[int, Publication]]) -> None:
-    rows = [_row(number, publication) for number, publication in fresh]
-    if rows:
-        database.copy(connection, tables.completions.name, COLUMNS, rows)
-
-
-def _row(number: int, publication: Publication) -> tuple[object, ...]:
-    task, place = publication.task, publication.place
-    return (
-        task.task_id, number, *claim(task), task.start(), task.completed_at,
-        bool(task.timed_out), place.partition, place.offset,
-    )  # fmt: skip
+def _insert(connection: Connection, fresh: Sequence[tuple[int, Publication]]) -> None:
+    if fresh:
+        database.copy(connection, tables.completions.name, COLUMNS, packed(fresh))
 
 
 def _positions(connection: Connection, topic_id: str) -> dict[int, int]:

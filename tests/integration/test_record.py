@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from schemas import topics
+from schemas import tables, topics
 from schemas.events import TaskCompleted
 from schemas.settings import Settings
-from streams import declare, kafka
+from streams import declare, kafka, rows
 from streams.numbering import Place, Publication, Stands
 from streams.store import StoreWentBack
 from tests.running import opened, publish, read_all, recording, settings_of, task, values_of
@@ -153,6 +155,40 @@ def test_any_characters_are_stored_as_they_are(settings: Settings) -> None:
     assert [tuple(row) for row in rows] == [
         (each["task_id"], each["user_id"], each["topic"]) for each in tasks
     ]
+    store.engine.dispose()
+
+
+EDGES: list[dict[str, object]] = [
+    {"completed_at": "0001-01-01T00:00:01.000001Z", "started_at": "0001-01-01T00:00:00Z"},
+    {"completed_at": "1999-12-31T23:59:59.999999Z", "actual_time_seconds": 0.1},
+    {"completed_at": "9999-12-31T23:59:59.999999Z", "actual_time_seconds": 86_400},
+    {"completed_at": "2026-11-25T12:00:00+05:30", "actual_time_seconds": 5e-324},
+    {"is_correct": True, "timed_out": True},
+    {"is_correct": False, "timed_out": None},
+]
+
+
+def test_every_value_is_stored_to_its_last_digit(settings: Settings) -> None:
+    store = opened(settings)
+    store.prepare(5)
+    batch = _publications([task(f"e{i}", **edge) for i, edge in enumerate(EDGES)])
+    batch[-1] = batch[-1]._replace(place=Place(2**31 - 1, 2**62))
+    store.record(batch, None)
+    columns = [tables.completions.c[name] for name in rows.COLUMNS if name != "started_at"]
+    started = text("SELECT extract(epoch FROM started_at) FROM completions ORDER BY number")
+    with store.engine.connect() as connection:
+        stored = connection.execute(select(*columns).order_by(tables.completions.c.number)).all()
+        starts = connection.execute(started).scalars().all()
+    assert [tuple(row) for row in stored] == [
+        (
+            *(p.task.task_id, p.task.user_id, p.task.topic, p.task.difficulty, number),
+            *(p.task.completed_at, p.task.is_correct, p.task.actual_time_seconds),
+            *(bool(p.task.timed_out), p.place.partition, p.place.offset),
+        )
+        for number, p in enumerate(batch, 1)
+    ]
+    since_1970 = [p.task.start() - datetime(1970, 1, 1, tzinfo=UTC) for p in batch]
+    assert starts == [Decimal(each // timedelta(microseconds=1)) / 10**6 for each in since_1970]
     store.engine.dispose()
 
 
