@@ -104,7 +104,11 @@ class Models:
         try:
             root = self.settings.model_store_url()
             artifact = artifacts.read(root, updated.artifact, updated.sha256)
-            predictor = Predictor(artifact, threads=self.settings.inference_threads)
+            predictor = Predictor(
+                artifact,
+                threads=self.settings.inference_threads,
+                learners=self.settings.inference_learners,
+            )
             predictor.warm()
         except ArtifactError as error:
             serving = self.current.updated.version if self.current.updated else None

@@ -6,12 +6,13 @@ One ask can't disturb another of the same batch. Never imports TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.learners import Ask, Learners, milliseconds, rows_of
 from schemas.errors import ArtifactError
 from schemas.history import History
 from streams import history as store
@@ -22,17 +23,7 @@ from training.served import Opinion, Served
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
 
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Which task a learner starts, and when (Unix seconds)."""
-
-    user_id: str
-    topic: str
-    difficulty: str
-    started_at: float
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,12 +44,21 @@ def default(reason: str) -> Answer:
     return Answer(DEFAULT_P, DEFAULT_SECONDS, *SECONDS_RANGE, "default", reason, 0)
 
 
+# The generation of the store's numbers, and the completions of each learner that are numbered after
+# the given one; None while the store is away.
+Reader = Callable[[Mapping[str, int]], tuple[int, History] | None]
+
+
 class Predictor:
     """Answers from one verified version, or, without one, by default."""
 
-    def __init__(self, artifact: Artifact | None, *, threads: int = 1) -> None:
+    def __init__(
+        self, artifact: Artifact | None, *, threads: int = 1, learners: int = 5000
+    ) -> None:
         """Raises ArtifactError where the version's files can't serve."""
         self._served = None if artifact is None else Served(artifact, threads=threads)
+        self._learners = None if self._served is None else Learners(self._served, learners)
+        self._generation = 0
 
     def warm(self) -> None:
         """Answers once; raises ArtifactError where the version can't."""
@@ -67,12 +67,58 @@ class Predictor:
         words = (self._served.encoder.topics, self._served.encoder.difficulties)
         topic, difficulty = (each.names[0] if len(each) else "" for each in words)
         try:
-            (answer,) = self.predict([Ask("", topic, difficulty, 0.0)], [NOTHING])
+            (answer,) = self.answer([Ask("", topic, difficulty, 0.0)], lambda _: (0, NOTHING))
         except Exception as error:
             line = " ".join(str(error).split())
             raise ArtifactError(f"The version's networks don't run: {line}") from error
         if answer.source == "default":
             raise ArtifactError(f"The version can't answer: {answer.reason}.")
+
+    def answer(self, asks: Sequence[Ask], read: Reader) -> list[Answer]:
+        """One answer an ask, from what is held of the learners and what is newer in the store."""
+        if self._served is None or self._learners is None or not asks:
+            return [default("no model yet") for _ in asks]
+        here = self._catch_up({ask.user_id for ask in asks}, read)
+        found: dict[int, Answer] = {}
+        unsettled = [at for at, ask in enumerate(asks) if not self._learners.is_settled(ask)]
+        whole = read({asks[at].user_id: 0 for at in unsettled}) if unsettled and here else None
+        if whole is not None:
+            early = [asks[at] for at in unsettled]
+            pasts = [take(whole[1], whole[1].users == ask.user_id) for ask in early]
+            found = dict(zip(unsettled, self.predict(early, pasts), strict=True))
+        rest = [at for at in range(len(asks)) if at not in found]
+        if rest:
+            said = self._learners.opinion([asks[at] for at in rest])
+            for line, at in enumerate(rest):
+                found[at] = self._held_answer(asks[at], said, line, here)
+        return [found[at] for at in range(len(asks))]
+
+    def _catch_up(self, users: set[str], read: Reader) -> bool:
+        """Learn what is newer of these learners; whether the store could be read."""
+        assert self._learners is not None
+        new = read({user: self._learners.last(user) for user in users})
+        if new is None:
+            return False
+        if new[0] != self._generation:
+            self._learners.forget_all()
+            self._generation = new[0]
+            new = read(dict.fromkeys(users, 0))
+        again = self._learners.learn(new[1], users) if new is not None else []
+        if new is not None and again:
+            new = read(dict.fromkeys(again, 0))
+            if new is not None:
+                self._learners.learn(new[1], users)
+        return new is not None
+
+    def _held_answer(self, ask: Ask, said: Opinion, at: int, here: bool) -> Answer:
+        assert self._learners is not None
+        past = self._learners.completions(ask.user_id)
+        if here:
+            return self._answer(ask, said, at, past)
+        if past:
+            answer = self._answer(ask, said, at, past)
+            return replace(answer, reason=f"store unavailable, {answer.reason}")
+        return _told(said.lnirt[at], "lnirt", "store unavailable", 0)
 
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""
@@ -81,21 +127,16 @@ class Predictor:
         pasts = [_before(ask, past) for ask, past in zip(asks, histories, strict=True)]
         lengths = np.array([len(past) + 1 for past in pasts])
         rows = np.cumsum(lengths) - 1
-        pairs = zip(pasts, map(_task, asks), strict=True)
+        pairs = zip(pasts, (rows_of([ask]) for ask in asks), strict=True)
         joined = _joined([part for pair in pairs for part in pair])
         said = self._served.predict(joined, rows, np.repeat(np.arange(len(asks)), lengths))
         known = [_known(ask, past) for ask, past in zip(asks, pasts, strict=True)]
         return [self._answer(ask, said, at, known[at]) for at, ask in enumerate(asks)]
 
     def _answer(self, ask: Ask, said: Opinion, at: int, past: int) -> Answer:
-        p, mu, sigma = said.p[at], said.mu[at], said.sigma[at]
-        if not np.isfinite([p, mu, sigma]).all():
-            return default("neither the networks nor LNIRT gave a finite number")
-        seconds = np.exp(np.array([mu - Z_80 * sigma, mu, mu + Z_80 * sigma]))
-        low, middle, high = (float(s) for s in np.clip(seconds, *SECONDS_RANGE))
+        numbers = np.array([said.p[at], said.mu[at], said.sigma[at]])
         source = "lstm" if said.network[at] else "lnirt"
-        reason = self._reason(ask, said, at, past)
-        return Answer(float(np.clip(p, *P_RANGE)), middle, low, high, source, reason, past)
+        return _told(numbers, source, self._reason(ask, said, at, past), past)
 
     def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> str:
         assert self._served is not None
@@ -115,23 +156,24 @@ class Predictor:
 NOTHING = store.columns([])
 
 
+def _told(numbers: Floats, source: str, reason: str, past: int) -> Answer:
+    """p, mu and sigma as an answer within the contract's ranges."""
+    if not np.isfinite(numbers).all():
+        return default("neither the networks nor LNIRT gave a finite number")
+    p, mu, sigma = numbers
+    seconds = np.exp(np.array([mu - Z_80 * sigma, mu, mu + Z_80 * sigma]))
+    low, middle, high = (float(second) for second in np.clip(seconds, *SECONDS_RANGE))
+    return Answer(float(np.clip(p, *P_RANGE)), middle, low, high, source, reason, past)
+
+
 def _before(ask: Ask, past: History) -> History:
     """What the learner had started by the time of the ask."""
-    return take(past, np.rint(past.started_at * 1000) <= round(ask.started_at * 1000))
+    return take(past, np.rint(past.started_at * 1000) <= milliseconds(ask.started_at))
 
 
 def _known(ask: Ask, past: History) -> int:
     """How many of these were completed by the time of the ask."""
-    return int((np.rint(past.completed_at * 1000) <= round(ask.started_at * 1000)).sum())
-
-
-def _task(ask: Ask) -> History:
-    """The ask as a row after all others; its outcome and duration never enter."""
-    row = (
-        2**62, ask.user_id, ask.topic, ask.difficulty, ask.started_at, ask.started_at, False, 1.0,
-        False,
-    )  # fmt: skip
-    return store.columns([row])
+    return int((np.rint(past.completed_at * 1000) <= milliseconds(ask.started_at)).sum())
 
 
 def _joined(parts: Sequence[History]) -> History:

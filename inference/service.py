@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 import structlog
 from confluent_kafka import Consumer, KafkaException
 
+from inference.learners import Ask
 from inference.models import Models, Serving
-from inference.predictor import Answer, Ask, default
+from inference.predictor import Answer, default
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.events import Prediction, PredictionRequest
@@ -30,7 +30,6 @@ from streams import health as health_edge
 from streams.health import Health
 from streams.letters import bury
 from streams.patience import Patience, Stopped, first_line
-from training.metrics import take
 from training.sequences import MAX_STEPS
 
 log = structlog.get_logger("retrace")
@@ -137,18 +136,15 @@ class Inference:
             return []
         if serving.updated is None:
             return [default("no model yet") for _ in requests]
-        histories = self._histories([request.user_id for request in requests])
-        if histories is None:
-            return [default("store unavailable") for _ in requests]
         asks = [Ask(r.user_id, r.topic, r.difficulty, r.started_at.timestamp()) for r in requests]
-        return serving.predictor.predict(asks, [histories[r.user_id] for r in requests])
+        return serving.predictor.answer(asks, self._newer)
 
-    def _histories(self, users: Sequence[str]) -> Mapping[str, History] | None:
-        """Each learner's completions; None while the store is away, which is not waited for."""
+    def _newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
+        """What the store holds beyond these numbers; None while it is away, without a wait."""
         if time.monotonic() < self._store_again_at:
             return None
         try:
-            found = history.of_learners(self.engine, users, MAX_STEPS)
+            found = history.newer(self.engine, after, MAX_STEPS)
         except Exception as error:
             if not database.is_away(error) and not database.is_emptied(error):
                 raise
@@ -158,7 +154,7 @@ class Inference:
             return None
         if self.patience.health.set("store", True):
             log.info("reached", dependency="store")
-        return _by_user(found, users)
+        return found
 
     def _reply(self, one: Asked, prediction: Prediction) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
@@ -173,14 +169,6 @@ class Inference:
 
     def _encoded(self, topic: topics.Topic, event: events.Event) -> Message:
         return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
-
-
-def _by_user(found: History, users: Sequence[str]) -> dict[str, History]:
-    """Each of these learners' own rows."""
-    rows: dict[str, list[int]] = {user: [] for user in users}
-    for row, user in enumerate(found.users):
-        rows[user].append(row)
-    return {user: take(found, np.array(mine, dtype=np.int64)) for user, mine in rows.items()}
 
 
 def _prediction(request: PredictionRequest, answer: Answer, serving: Serving) -> Prediction:

@@ -142,6 +142,9 @@ class Settings(BaseSettings):
         4013, description="Health and metrics of inference; 0: any free port."
     )
     inference_threads: int = Field(1, ge=1, le=64, description="Threads of a prediction.")
+    inference_learners: int = Field(
+        5000, ge=1, le=1_000_000, description="Learners whose states inference holds in memory."
+    )
 
     gateway_port: Port = Field(4008, description="The gateway's HTTP port; 0: any free port.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(

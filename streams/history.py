@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine, Result, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import String
+from sqlalchemy.types import BigInteger, String
 
 from schemas.history import History
 
@@ -26,12 +26,16 @@ _COUNTS = text(
         SELECT 1 FROM completions WHERE user_id = learner.id AND number <= :upto LIMIT :most
     ) AS counted) FROM unnest(:users) AS learner(id)"""
 ).bindparams(bindparam("users", type_=ARRAY(String)))
-_OF_LEARNERS = text(
-    f"""SELECT {_COLUMNS} FROM unnest(:users) AS learner(id) CROSS JOIN LATERAL (
-        SELECT * FROM completions WHERE user_id = learner.id AND number <= :upto
-        ORDER BY number DESC LIMIT :newest
-    ) AS newest ORDER BY number"""  # noqa: S608
-).bindparams(bindparam("users", type_=ARRAY(String)))
+_NEWEST = f"""SELECT {_COLUMNS} FROM unnest(:users, :after) AS learner(id, after)
+        CROSS JOIN LATERAL (
+            SELECT * FROM completions
+            WHERE user_id = learner.id AND number > learner.after AND number <= :upto
+            ORDER BY number DESC LIMIT :newest
+        ) AS newest ORDER BY number"""  # noqa: S608
+_OF_LEARNERS = text(_NEWEST).bindparams(
+    bindparam("users", type_=ARRAY(String)), bindparam("after", type_=ARRAY(BigInteger))
+)
+_GENERATION = text("SELECT generation FROM numbering")
 
 
 def everything(engine: Engine, upto: int) -> History:
@@ -85,9 +89,19 @@ def within(names: list[str], counts: dict[str, int], rows: int, taken: set[str])
 def of_learners(engine: Engine, users: Sequence[str], newest: int, upto: int = 2**62) -> History:
     """The ``newest`` completions of each of these learners, of those numbered up to ``upto``,
     together in ascending number."""
-    values = {"users": sorted(set(users)), "newest": newest, "upto": upto}
+    wanted = sorted(set(users))
+    values = {"users": wanted, "after": [0] * len(wanted), "newest": newest, "upto": upto}
     with engine.connect() as connection:
         return columns(connection.execute(_OF_LEARNERS, values).all())
+
+
+def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, History]:
+    """The generation of the numbers, and of each of these learners the ``newest`` completions that
+    were numbered after the one given, together in ascending number."""
+    values = {"users": [*after], "after": [*after.values()], "newest": newest, "upto": 2**62}
+    with engine.connect() as connection:
+        generation = connection.execute(_GENERATION).scalar() or 0
+        return generation, columns(connection.execute(_OF_LEARNERS, values).all())
 
 
 def columns(rows: Sequence[Row[tuple[object, ...]]] | Sequence[tuple[object, ...]]) -> History:

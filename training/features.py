@@ -82,12 +82,31 @@ class Memory:
 
     def __init__(self, model: Lnirt, learners: int, rows: int) -> None:
         self.model = model
-        self.facts = np.zeros((rows, len(FIELDS)))
-        self.facts[:, AVERAGE] = 0.5
-        self.traces = np.zeros((rows, 2, len(SPANS)))
-        self.irt = lnirt_filter.initial(model, learners)
-        self.session = np.zeros(learners)
-        self.previous = np.zeros((learners, 2), dtype=np.int64)
+        self.facts = np.empty((rows, len(FIELDS)))
+        self.traces = np.empty((rows, 2, len(SPANS)))
+        self.irt = np.empty((learners, 5))
+        self.session = np.empty(learners)
+        self.previous = np.empty((learners, 2), dtype=np.int64)
+        self.forget(slice(None), slice(None))
+
+    def forget(self, learners: Any, rows: Any) -> None:
+        """As if these learners, and these rows of scopes, had never been advanced."""
+        self.facts[rows] = 0.0
+        self.facts[rows, AVERAGE] = 0.5
+        self.traces[rows] = 0.0
+        self.irt[learners] = lnirt_filter.initial(self.model, 1)
+        self.session[learners] = 0.0
+        self.previous[learners] = 0
+
+    def make_room(self, learners: int, rows: int) -> None:
+        """Room for this many, all that is held kept; never less than there is."""
+        for name in ("facts", "traces", "irt", "session", "previous"):
+            held = getattr(self, name)
+            wanted = rows if name in ("facts", "traces") else learners
+            if wanted > len(held):
+                new = np.empty((wanted, *held.shape[1:]), dtype=held.dtype)
+                new[: len(held)] = held
+                setattr(self, name, new)
 
     def read(self, tasks: Tasks, places: Ints, at: Ints) -> Known:
         """What is known when the tasks at these positions start; their learners differ."""

@@ -170,6 +170,13 @@ def replay(tasks: Tasks, encoder: Encoder, model: Lnirt) -> Inputs:
     """Walks through every learner's tasks once, all learners side by side."""
     at, rows = places(tasks)
     memory = Memory(model, int(tasks.learner.max(initial=-1)) + 1, rows)
+    return walk(memory, tasks, at, encoder)
+
+
+def walk(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
+    """What each task's start finds, ``memory`` being advanced from what it holds by all of them;
+    ``at`` [n, 4] are the rows of their scopes. Nothing held may have ended after any of them
+    starts."""
     n = len(tasks)
     features = np.zeros((n, FEATURES), dtype=np.float32)
     previous = np.zeros((2, n), dtype=np.int32)
@@ -182,6 +189,24 @@ def replay(tasks: Tasks, encoder: Encoder, model: Lnirt) -> Inputs:
             p[starts], mu[starts], sigma[starts] = known.p, known.mu, known.sigma
         if len(ends):
             memory.advance(tasks, at, ends)
+    return _inputs(tasks, encoder, features, previous, (p, mu, sigma))
+
+
+def glance(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
+    """What the tasks' starts find in ``memory``, which stays as it is; learners may repeat."""
+    known = memory.read(tasks, at, np.arange(len(tasks)))
+    previous = np.stack([known.previous, known.previous_difficulty]).astype(np.int32)
+    features = known.features.astype(np.float32)
+    return _inputs(tasks, encoder, features, previous, (known.p, known.mu, known.sigma))
+
+
+def _inputs(
+    tasks: Tasks,
+    encoder: Encoder,
+    features: NDArray[np.float32],
+    previous: NDArray[np.int32],
+    lnirt: tuple[Floats, Floats, Floats],
+) -> Inputs:
     columns = {
         "user": tasks.user.astype(np.int32),
         "topic": tasks.topic.astype(np.int32),
@@ -191,7 +216,7 @@ def replay(tasks: Tasks, encoder: Encoder, model: Lnirt) -> Inputs:
         "time": encoder.scaling.apply(tasks.started / 1000.0),
         "features": features,
     }
-    return Inputs(columns, p, mu, sigma)
+    return Inputs(columns, *lnirt)
 
 
 def _rounds(tasks: Tasks) -> Iterator[tuple[Ints, Ints]]:

@@ -21,7 +21,7 @@ from training.features import Tasks
 from training.lnirt import Lnirt
 from training.mixture import Mixture
 from training.record import Record
-from training.sequences import Batch, Encoder, Inputs, batches, replay, sequences
+from training.sequences import Encoder, Inputs, batches, replay, sequences
 from training.shapes import MODELS, STATES, inputs_of
 
 GRAPHS = {name: f"{name}.onnx" for name in MODELS}
@@ -30,6 +30,8 @@ RECORD = "record.npy"
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+State = Mapping[str, NDArray[np.float32]]
+States = Mapping[str, State]
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,32 @@ class Served:
         tasks = self.encoder.tasks(history, learner)
         inputs = replay(tasks, self.encoder, self.lnirt)
         linear, prior = self._run(tasks, inputs, rows)
-        alone = np.column_stack([_sigmoid(linear["correctness"][:, 0]), linear["time"]])
+        words = tasks.topic[rows], tasks.difficulty[rows]
         lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[rows]
-        topic, difficulty = tasks.topic[rows] > 0, tasks.difficulty[rows] > 0
+        return self._opinion(words, lnirt, linear, prior)
+
+    def step(self, inputs: Inputs, rows: Ints, states: States) -> tuple[Opinion, States]:
+        """The tasks at ``rows`` [m, T], each line steps of one learner who was left in these
+        states, and the states after them."""
+        linear, prior, after = {}, np.full((rows.size, 2), np.nan), {}
+        columns = {name: inputs.columns[name][rows] for name in self._inputs}
+        for at, (name, graph) in enumerate(self._graphs.items()):
+            found = graph.run(columns, states[name])
+            linear[name] = found["linear"].reshape(rows.size, -1).astype(np.float64)
+            if "prior" in found:
+                prior[:, at] = found["prior"].ravel()
+            after[name] = {state: found[f"{state}_out"] for state in STATES}
+        prior[:, 0] = _sigmoid(prior[:, 0])
+        flat = rows.ravel()
+        words = inputs.columns["topic"][flat], inputs.columns["difficulty"][flat]
+        lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[flat]
+        return self._opinion(words, lnirt, linear, prior), after
+
+    def _opinion(
+        self, words: tuple[Ints, Ints], lnirt: Floats, linear: Mapping[str, Floats], prior: Floats
+    ) -> Opinion:
+        alone = np.column_stack([_sigmoid(linear["correctness"][:, 0]), linear["time"]])
+        topic, difficulty = (indices > 0 for indices in words)
         network = topic & difficulty & np.isfinite(alone).all(axis=1)
         p = np.where(network, self.mixture.p(alone[:, 0], prior[:, 0], lnirt[:, 0]), lnirt[:, 0])
         mu = np.where(network, alone[:, 1], lnirt[:, 1])
@@ -111,7 +136,8 @@ class Served:
         for batch in batches(needed, inputs):
             real = batch.mask > 0
             for at, (name, graph) in enumerate(self._graphs.items()):
-                found = graph.run(batch, self._inputs)
+                columns = {each: batch.inputs[each] for each in self._inputs}
+                found = graph.run(columns, nothing_read(len(batch.rows)))
                 linear[name][batch.rows[real]] = found["linear"][real]
                 if "prior" in found:
                     prior[batch.rows[real], at] = found["prior"][real][:, 0]
@@ -120,7 +146,7 @@ class Served:
 
 
 class _Graph:
-    """One ONNX network, run from zero states."""
+    """One ONNX network."""
 
     def __init__(self, path: str, name: str, content: bytes, threads: int) -> None:
         options = onnxruntime.SessionOptions()
@@ -133,16 +159,17 @@ class _Graph:
             )
         except Exception as error:
             raise ArtifactError(f"{path}/{GRAPHS[name]} can't be loaded: {_line(error)}") from error
-        self._outputs = [
-            o.name for o in self._session.get_outputs() if o.name in ("linear", "prior")
-        ]
+        self._outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, batch: Batch, names: tuple[str, ...]) -> Mapping[str, NDArray[Any]]:
-        """``linear`` and ``prior`` of every step, [B, T, …]."""
-        learners = len(batch.rows)
-        feed = {name: np.zeros((learners, units), np.float32) for name, units in STATES.items()}
-        feed |= {name: batch.inputs[name] for name in names}
-        return dict(zip(self._outputs, self._session.run(self._outputs, feed), strict=True))
+    def run(self, columns: Mapping[str, NDArray[Any]], state: State) -> Mapping[str, NDArray[Any]]:
+        """``linear`` and ``prior`` of every step, [B, T, …], and the states after the last."""
+        found = self._session.run(self._outputs, {**columns, **state})
+        return dict(zip(self._outputs, found, strict=True))
+
+
+def nothing_read(learners: int) -> State:
+    """A network's state before a first step, [learners, units] each."""
+    return {name: np.zeros((learners, units), np.float32) for name, units in STATES.items()}
 
 
 def _sigmoid(logit: Floats) -> Floats:

@@ -6,7 +6,8 @@ import pytest
 from onnx import helper, numpy_helper
 from simulated import fitted, history, only
 
-from inference.predictor import Ask, Predictor, default
+from inference.learners import Ask
+from inference.predictor import Predictor, default
 from schemas.errors import ArtifactError
 from schemas.history import History
 from training.artifacts import Artifact

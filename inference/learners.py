@@ -1,0 +1,220 @@
+"""What is held of learners: the states of features and networks after their completions.
+
+A cache of arithmetic for one version; the store is the truth. A completion costs the same however
+long the history is. Bounded: who was not asked about for longest goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.history import History
+from streams import history as store
+from training.features import SCOPES, Memory, Tasks
+from training.metrics import take
+from training.sequences import MAX_STEPS, MOST_DIFFICULTIES, Inputs, glance, walk
+from training.served import Opinion, Served, States, nothing_read
+from training.shapes import MODELS
+
+NEVER = -(2**62)
+BLANK = 0  # the slot, and the row of a scope, of which nothing is known
+FIRST_SLOTS, FIRST_ROWS = 64, 2048
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which task a learner starts, and when (Unix seconds)."""
+
+    user_id: str
+    topic: str
+    difficulty: str
+    started_at: float
+
+
+@dataclass
+class Held:
+    """A learner: ``last`` number and how many completions are in the states at ``slot``; from
+    ``settled`` (milliseconds) on a start finds all of them completed; ``rows`` of his scopes."""
+
+    slot: int
+    last: int = 0
+    completions: int = 0
+    settled: int = NEVER
+    rows: dict[int, int] = field(default_factory=dict)
+
+
+class Learners:
+    """The learners held for one version. Not for use from several threads at once."""
+
+    def __init__(self, served: Served, most: int) -> None:
+        self.served, self.most = served, most
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._memory = Memory(served.lnirt, FIRST_SLOTS, FIRST_ROWS)
+        self._states = {name: dict(nothing_read(FIRST_SLOTS)) for name in MODELS}
+        self._slots = list(range(FIRST_SLOTS - 1, BLANK, -1))
+        self._rows = list(range(FIRST_ROWS - 1, BLANK, -1))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def last(self, user: str) -> int:
+        """The number of the newest completion that is held of a learner; 0 for none."""
+        held = self._held.get(user)
+        return 0 if held is None else held.last
+
+    def completions(self, user: str) -> int:
+        """How many completions are held of a learner."""
+        held = self._held.get(user)
+        return 0 if held is None else held.completions
+
+    def is_settled(self, ask: Ask) -> bool:
+        """Whether all that is held of the learner was completed by the time of the ask."""
+        held = self._held.get(ask.user_id)
+        return held is None or milliseconds(ask.started_at) >= held.settled
+
+    def learn(self, new: History, asked: Collection[str] = ()) -> list[str]:
+        """Advance by these learners' completions after ``last``, up to the newest of each.
+
+        None of ``asked`` goes to make room, even where more are asked about than may be held.
+        What does not follow on what is held is not learned: those learners are forgotten and
+        returned, to be learned from their first completion on.
+        """
+        users, whose = np.unique(new.users.astype(str), return_inverse=True)
+        started = np.rint(new.started_at * 1000.0).astype(np.int64)
+        again = []
+        for index, user in enumerate(users.tolist()):
+            held, mine = self._held.get(user), whose == index
+            if held is not None and (started[mine].min() < held.settled or mine.sum() >= MAX_STEPS):
+                self._forget(user)
+                again.append(user)
+        wanted = np.flatnonzero(~np.isin(users[whose], again)) if len(users) else whose
+        if len(wanted):
+            self._learn(take(new, wanted), asked)
+        return again
+
+    def opinion(self, asks: Sequence[Ask]) -> Opinion:
+        """What the version says of these tasks, after all that is held of their learners."""
+        held = [self._held.get(ask.user_id) for ask in asks]
+        slots = np.array([BLANK if one is None else one.slot for one in held], dtype=np.int64)
+        tasks = self.served.encoder.tasks(rows_of(asks), slots)
+        places = np.zeros((len(asks), len(SCOPES)), dtype=np.int64)
+        for line, (one, keys) in enumerate(zip(held, _keys(tasks).tolist(), strict=True)):
+            if one is not None:
+                places[line] = [one.rows.get(key, BLANK) for key in keys]
+        inputs = glance(self._memory, tasks, places, self.served.encoder)
+        for ask in asks:
+            if ask.user_id in self._held:
+                self._held.move_to_end(ask.user_id)
+        return self.served.step(inputs, np.arange(len(asks))[:, None], self._of(slots))[0]
+
+    def forget_all(self) -> None:
+        """For a store whose numbers mean something else than before."""
+        for user in list(self._held):
+            self._forget(user)
+
+    def _learn(self, new: History, asked: Collection[str]) -> None:
+        users = set(new.users.tolist())
+        self._make_room(users, users.union(asked))
+        held = {user: self._held.get(user) or self._begin(user) for user in users}
+        slots = np.array([held[user].slot for user in new.users.tolist()], dtype=np.int64)
+        tasks = self.served.encoder.tasks(new, slots)
+        places = np.empty((len(tasks), len(SCOPES)), dtype=np.int64)
+        for line, (user, keys) in enumerate(zip(new.users, _keys(tasks).tolist(), strict=True)):
+            rows = held[user].rows
+            places[line] = [rows[k] if k in rows else self._add_row(rows, k) for k in keys]
+        inputs = walk(self._memory, tasks, places, self.served.encoder)
+        self._run(tasks, inputs)
+        settled = tasks.completed + (tasks.completed == tasks.started)
+        for user, number, at in zip(new.users, new.numbers.tolist(), settled.tolist(), strict=True):
+            one = held[user]
+            one.last, one.completions = max(one.last, number), one.completions + 1
+            one.settled = max(one.settled, at)
+
+    def _run(self, tasks: Tasks, inputs: Inputs) -> None:
+        """The networks over every learner's new tasks; those of one length together."""
+        order = np.lexsort((np.arange(len(tasks)), tasks.started, tasks.learner))
+        edges = np.flatnonzero(np.diff(tasks.learner[order])) + 1
+        by_length: dict[int, list[Ints]] = {}
+        for rows in np.split(order, edges):
+            by_length.setdefault(len(rows), []).append(rows)
+        for members in by_length.values():
+            rows = np.stack(members)
+            slots = tasks.learner[rows[:, 0]]
+            _, after = self.served.step(inputs, rows, self._of(slots))
+            for name, state in after.items():
+                for part, values in state.items():
+                    self._states[name][part][slots] = values
+
+    def _of(self, slots: Ints) -> States:
+        return {
+            name: {part: values[slots] for part, values in state.items()}
+            for name, state in self._states.items()
+        }
+
+    def _begin(self, user: str) -> Held:
+        held = self._held[user] = Held(self._slots.pop())
+        return held
+
+    def _add_row(self, rows: dict[int, int], key: int) -> int:
+        if not self._rows:
+            first = len(self._memory.facts)
+            self._memory.make_room(0, 2 * first)
+            self._memory.forget(slice(0, 0), slice(first, None))
+            self._rows = list(range(2 * first - 1, first - 1, -1))
+        rows[key] = self._rows.pop()
+        return rows[key]
+
+    def _make_room(self, users: set[str], staying: set[str]) -> None:
+        """Slots for these learners; others go, those first who were not asked about for longest."""
+        new = sum(user not in self._held for user in users)
+        surplus = max(0, len(self._held) + new - self.most)
+        others = (user for user in self._held if user not in staying)
+        for user in list(islice(others, surplus)) if surplus else ():
+            self._forget(user)
+        while len(self._slots) < new:
+            first = len(self._memory.session)
+            self._memory.make_room(2 * first, 0)
+            self._memory.forget(slice(first, None), slice(0, 0))
+            for state in self._states.values():
+                for part, values in state.items():
+                    state[part] = np.concatenate([values, np.zeros_like(values)])
+            self._slots += range(2 * first - 1, first - 1, -1)
+
+    def _forget(self, user: str) -> None:
+        held = self._held.pop(user)
+        rows = list(held.rows.values())
+        self._memory.forget(held.slot, rows)
+        for state in self._states.values():
+            for values in state.values():
+                values[held.slot] = 0.0
+        self._slots.append(held.slot)
+        self._rows += rows
+
+
+def rows_of(asks: Sequence[Ask]) -> History:
+    """Asks as rows; their outcomes and durations never enter."""
+    return store.columns(
+        [
+            (2**62, a.user_id, a.topic, a.difficulty, a.started_at, a.started_at, False, 1.0, False)
+            for a in asks
+        ]
+    )
+
+
+def milliseconds(at: float) -> int:
+    return round(at * 1000.0)
+
+
+def _keys(tasks: Tasks) -> Ints:
+    """A number for each scope of each task [n, 4], the same for the same words."""
+    cell = tasks.topic * (MOST_DIFFICULTIES + 1) + tasks.difficulty
+    keys = (np.zeros_like(cell), tasks.topic, tasks.difficulty, cell)
+    return np.stack(keys, axis=1) * len(SCOPES) + np.arange(len(SCOPES))
