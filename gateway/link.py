@@ -18,7 +18,9 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
 
+from gateway.places import Places
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.codec import Bad, Message
@@ -44,6 +46,7 @@ class Link:
         self.reply = topics.reply(f"gateway-{host}-{settings.gateway_port}")
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
         self.linked = threading.Event()
+        self.places = Places()
         self._waiting: dict[str, asyncio.Future[Prediction]] = {}
         self._acknowledged: SimpleQueue[str] = SimpleQueue()
         self._threads = [
@@ -63,31 +66,43 @@ class Link:
         self.publisher.flush(2.0)
 
     async def ask(self, request: PredictionRequest, seconds: float) -> Prediction | None:
-        """The answer, or None where none comes in time."""
+        """The answer, or None where none comes in time. It knows the learner's completions that
+        were published here."""
         if not self.linked.is_set():
             return None
         future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
         self._waiting[request.request_id] = future
         try:
-            self.publisher.send(self._question(request))
-            return await asyncio.wait_for(future, seconds)
+            async with asyncio.timeout(seconds):
+                after, is_newest = await self.places.of(request.user_id)
+                self.publisher.send(self._question(request.model_copy(update={"after": after})))
+                prediction = await future
         except (TimeoutError, KafkaException, Unreachable):
             return None
         finally:
             self._waiting.pop(request.request_id, None)
+        if is_newest:
+            return prediction
+        reason = f"without a completion that Kafka has not taken yet; {prediction.reason}"
+        return prediction.model_copy(update={"reason": reason})
 
     def publish(self, event: TaskCompleted) -> None:
         """Hand a completion to the producer; its acknowledgement is noted in the store."""
 
-        def delivered(error: KafkaError | None, _message: object) -> None:
+        def delivered(error: KafkaError | None, message: KafkaMessage) -> None:
+            place = None
             if error is None:
                 self._acknowledged.put(event.task_id)
+                place = f"{message.partition()}@{message.offset()}"
+            self.places.delivered(event.user_id, place)
 
         prefix = self.settings.topic_prefix
         message = codec.encode(topics.TASK_COMPLETED, event, "gateway", prefix=prefix)
+        self.places.published(event.user_id)
         try:
             self.publisher.send(message, delivered)
         except (KafkaException, Unreachable) as error:
+            self.places.delivered(event.user_id, None)
             log.warning("published later", task_id=event.task_id, because=first_line(error))
 
     def _question(self, request: PredictionRequest) -> Message:

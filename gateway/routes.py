@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -162,10 +162,15 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
     async def create(new: NewTask) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
         task_id, now = str(uuid.uuid4()), datetime.now(UTC)
+        wait = face.settings.prediction_timeout_seconds
         request = PredictionRequest(
-            request_id=task_id, task_id=task_id, started_at=now, **new.model_dump()
+            request_id=task_id,
+            task_id=task_id,
+            started_at=now,
+            expires_at=now + timedelta(seconds=wait),
+            **new.model_dump(),
         )
-        prediction = await face.link.ask(request, face.settings.prediction_timeout_seconds)
+        prediction = await face.link.ask(request, wait)
         task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
         await _stored(face.tasks.issue, {"task_id": task_id, **task})
         return Task(id=task_id, completed=False, **task)

@@ -9,41 +9,31 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.learners import Ask
 from inference.models import Models, Serving
 from inference.predictor import Answer, default
+from inference.reads import Reads
+from inference.waiting import Asked, Waiting
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.events import Prediction, PredictionRequest
-from schemas.history import History
 from schemas.settings import Settings
-from streams import database, declare, history, kafka, probe
+from streams import declare, kafka, probe
 from streams import health as health_edge
 from streams.health import Health
 from streams.letters import bury
 from streams.patience import Patience, Stopped, first_line
-from training.sequences import MAX_STEPS
 
 log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
-STORE_PAUSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request and the message it came in."""
-
-    request: PredictionRequest
-    raw: Raw
+RECORDED_SECONDS = 0.005
 
 
 class Inference:
@@ -51,18 +41,20 @@ class Inference:
 
     def __init__(self, settings: Settings, patience: Patience, models: Models) -> None:
         self.settings, self.patience, self.models = settings, patience, models
-        url = settings.database_url.get_secret_value()
-        self.engine = database.connect(url, "inference")
+        self.reads = Reads(settings, patience.health)
+        self.waiting = Waiting(self.reads.positions)
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
-        self._store_again_at = 0.0
+        self.next: dict[int, int] = {}
 
     def run(self) -> None:
         """Answer until asked to stop."""
         consumer = kafka.consumer(self.settings, GROUP, **{"fetch.wait.max.ms": 50})
-        consumer.subscribe([self.settings.topic_prefix + topics.PREDICTION_REQUEST.name])
+        name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
+        consumer.subscribe([name], on_revoke=lambda *_: self.next.clear())
         try:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
+            self.answer([], at_once=True)
         except Stopped:
             log.info("stopped while waiting")
         finally:
@@ -71,26 +63,42 @@ class Inference:
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
-        messages = kafka.drain(consumer, BATCH, 0.2)
-        if not messages:
+        wait = RECORDED_SECONDS if self.waiting.held else 0.2
+        raws = [kafka.raw(message) for message in kafka.drain(consumer, BATCH, wait)]
+        if not raws and not self.waiting.held:
             self.publisher.poll()
             return
-        self.answer([kafka.raw(message) for message in messages])
+        for raw in raws:
+            self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
+        self.answer(raws)
+        self._commit(consumer)
+
+    def _commit(self, consumer: Consumer) -> None:
+        """Up to the first request that is put off: what is not answered is read again."""
+        answered = {**self.next, **self.waiting.first_held()}
+        name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
+        places = [TopicPartition(name, p, offset) for p, offset in answered.items()]
         try:
-            consumer.commit(asynchronous=True)
+            if places:
+                consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             log.debug("not committed", because=first_line(error))
 
-    def answer(self, raws: Sequence[Raw]) -> None:
-        """Answer a batch: replies first, then the acknowledged predictions and dead letters."""
+    def answer(self, raws: Sequence[Raw], *, at_once: bool = False) -> None:
+        """Answer a batch: replies first, then the acknowledged predictions and dead letters.
+
+        Requests that must know a completion which is not recorded yet are put off, shortly; with
+        ``at_once`` nothing is.
+        """
         now = datetime.now(UTC)
-        asked, letters = self._sorted(raws, now)
-        predictions = self._predictions(asked, now)
-        for one, prediction in zip(asked, predictions, strict=True):
+        new, letters = self._sorted(raws, now)
+        ready = self.waiting.ready(new, at_once=at_once)
+        predictions = self._predictions(ready, now)
+        for (one, _), prediction in zip(ready, predictions, strict=True):
             self._reply(one, prediction)
         lasting = [
             self._encoded(topics.PREDICTION, prediction)
-            for one, prediction in zip(asked, predictions, strict=True)
+            for (one, _), prediction in zip(ready, predictions, strict=True)
             if one.request.purpose == "practice"
         ]
         self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
@@ -110,12 +118,12 @@ class Inference:
                 asked.append(Asked(request, raw))
         return asked, letters
 
-    def _predictions(self, asked: Sequence[Asked], now: datetime) -> list[Prediction]:
+    def _predictions(self, ready: Sequence[tuple[Asked, str]], now: datetime) -> list[Prediction]:
         serving = self.models.current
-        answers = self._answers([one.request for one in asked], serving, now)
+        answers = self._answers([one.request for one, _ in ready], serving, now)
         return [
-            _prediction(one.request, answer, serving)
-            for one, answer in zip(asked, answers, strict=True)
+            _prediction(one.request, answer, serving, lacks)
+            for (one, lacks), answer in zip(ready, answers, strict=True)
         ]
 
     def _answers(
@@ -137,24 +145,7 @@ class Inference:
         if serving.updated is None:
             return [default("no model yet") for _ in requests]
         asks = [Ask(r.user_id, r.topic, r.difficulty, r.started_at.timestamp()) for r in requests]
-        return serving.predictor.answer(asks, self._newer)
-
-    def _newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
-        """What the store holds beyond these numbers; None while it is away, without a wait."""
-        if time.monotonic() < self._store_again_at:
-            return None
-        try:
-            found = history.newer(self.engine, after, MAX_STEPS)
-        except Exception as error:
-            if not database.is_away(error) and not database.is_emptied(error):
-                raise
-            self._store_again_at = time.monotonic() + STORE_PAUSE_SECONDS
-            if self.patience.health.set("store", False, first_line(error)):
-                log.warning("answering without the store", because=first_line(error))
-            return None
-        if self.patience.health.set("store", True):
-            log.info("reached", dependency="store")
-        return found
+        return serving.predictor.answer(asks, self.reads.newer)
 
     def _reply(self, one: Asked, prediction: Prediction) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
@@ -171,7 +162,10 @@ class Inference:
         return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
 
 
-def _prediction(request: PredictionRequest, answer: Answer, serving: Serving) -> Prediction:
+def _prediction(
+    request: PredictionRequest, answer: Answer, serving: Serving, lacks: str
+) -> Prediction:
+    """``lacks``: a completion that it should know and does not."""
     updated = serving.updated if answer.source != "default" else None
     return Prediction(
         request_id=request.request_id,
@@ -185,7 +179,7 @@ def _prediction(request: PredictionRequest, answer: Answer, serving: Serving) ->
         seconds_low=answer.seconds_low,
         seconds_high=answer.seconds_high,
         source=answer.source,  # type: ignore[arg-type]
-        reason=answer.reason,
+        reason=f"without {lacks}, not recorded yet; {answer.reason}" if lacks else answer.reason,
         model_version=updated.version if updated else None,
         model_revision=updated.revision if updated else None,
         history_length=answer.history_length,
@@ -204,7 +198,7 @@ def run(settings: Settings) -> None:
         patience.call("kafka", kafka.is_away, declare.declare, settings)
         models = Models(settings, patience)
         inference = Inference(settings, patience, models)
-        probe.start(settings, patience, inference.engine)
+        probe.start(settings, patience, inference.reads.engine)
         threading.Thread(target=_follow, args=(models,), name="models", daemon=True).start()
         models.caught_up.wait(10.0)
         log.info("inference runs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from streams import counting, declare, tails
 from streams.counting import Counter
 from streams.numbering import Place, Publication
 from streams.windows import Rule
+from tests.integration.test_serving import announce
 from tests.running import (
     Service,
     opened,
@@ -32,6 +34,8 @@ from tests.running import (
     values_of,
 )
 from tests.servers import wait_until
+from tests.unit.simulated import fitted
+from training import export
 
 ALL = ("streams", "trainer", "inference", "gateway")
 
@@ -98,6 +102,39 @@ def test_a_completion_becomes_a_better_prediction(settings: Settings, client: ht
     requested = {e["request_id"] for e in values_of(settings, topics.TRAIN_REQUEST)}
     assert requested == {f"count-{n}" for n in range(5, 45, 5)}
     assert set(outcomes(settings)) == requested
+
+
+def test_a_prediction_knows_what_its_learner_has_just_done(
+    settings: Settings, client: httpx.Client
+) -> None:
+    """Many learners at once, each asking for the next task as soon as the last is answered."""
+    learners, rounds = 16, 12
+    how = {"is_correct": True, "actual_time_seconds": 12.5}
+    turn: dict[str, int] = {}
+    said: dict[str, str] = {}
+
+    def practise(learner: int) -> None:
+        new = {"user_id": f"user-{learner}", "topic": "topic-1", "difficulty": "easy"}
+        for done in range(rounds):
+            issued = client.post("/practice-tasks", json=new).json()
+            task_id = issued["id"]
+            turn[task_id], said[task_id] = done, issued["reason"]
+            assert client.patch(f"/practice-tasks/{task_id}", json=how).status_code == 200
+
+    with services(settings, "streams", "inference", "gateway"):
+        announce(settings, export.files(fitted()), 1)
+        new = {"user_id": "someone", "topic": "topic-1", "difficulty": "easy"}
+        wait_until(lambda: client.post("/practice-tasks", json=new).json()["source"] == "lstm", 30)
+        with ThreadPoolExecutor(learners) as pool:
+            list(pool.map(practise, range(learners)))
+        wait_until(
+            lambda: turn.keys() <= {e["task_id"] for e in values_of(settings, topics.PREDICTION)}
+        )
+    told = [e for e in values_of(settings, topics.PREDICTION) if e["task_id"] in turn]
+    unaware = [e for e in told if e["history_length"] < turn[e["task_id"]]]
+    assert all(said[e["task_id"]].startswith("without ") for e in unaware)
+    assert all(e["history_length"] <= turn[e["task_id"]] for e in told)
+    assert len(unaware) < len(told) / 2
 
 
 def _check_page(client: httpx.Client, newest: str) -> None:

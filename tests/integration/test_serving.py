@@ -56,9 +56,9 @@ def models(settings: Settings, patience: Patience) -> Iterator[Models]:
 @pytest.fixture
 def inference(settings: Settings, patience: Patience, models: Models) -> Iterator[Inference]:
     made = Inference(settings, patience, models)
-    database.migrate(made.engine)
+    database.migrate(made.reads.engine)
     yield made
-    made.engine.dispose()
+    made.reads.engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""What inference reads of the store. While it is away nobody waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
+
+import structlog
+from confluent_kafka import KafkaException
+
+from schemas import topics
+from schemas.errors import Unreachable
+from schemas.history import History
+from schemas.settings import Settings
+from streams import database, declare, history, kafka
+from streams.health import Health
+from streams.patience import first_line
+from streams.store import Store
+from training.sequences import MAX_STEPS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = structlog.get_logger("retrace")
+PAUSE_SECONDS = 1.0
+TOPIC_SECONDS = 30.0
+
+
+class Reads:
+    """Every read gives None while the store is away; it is then left alone for a second."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self.settings, self.health = settings, health
+        url = settings.database_url.get_secret_value()
+        self.engine = database.connect(url, "inference")
+        self.store, self.edge = Store(self.engine), kafka.admin(settings)
+        self._again_at = self._topic_again_at = 0.0
+        self._topic_id = ""
+
+    def newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
+        """The generation, and the completions of each learner numbered after the one given."""
+        return self._read(history.newer, self.engine, after, MAX_STEPS)
+
+    def positions(self) -> dict[int, int] | None:
+        """Where recording stands: partition to the next offset."""
+        return self._read(self.store.positions, self._topic())
+
+    def _topic(self) -> str:
+        if time.monotonic() >= self._topic_again_at:
+            self._topic_again_at = time.monotonic() + TOPIC_SECONDS
+            name = self.settings.topic_prefix + topics.TASK_COMPLETED.name
+            try:
+                self._topic_id = declare.topic_id(self.edge, name)
+            except (KafkaException, Unreachable) as error:
+                log.debug("topic not looked at", because=first_line(error))
+        return self._topic_id
+
+    def _read(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+        if time.monotonic() < self._again_at:
+            return None
+        try:
+            found = work(*args, **kwargs)
+        except Exception as error:
+            if not database.is_away(error) and not database.is_emptied(error):
+                raise
+            self._again_at = time.monotonic() + PAUSE_SECONDS
+            if self.health.set("store", False, first_line(error)):
+                log.warning("answering without the store", because=first_line(error))
+            return None
+        if self.health.set("store", True):
+            log.info("reached", dependency="store")
+        return found
