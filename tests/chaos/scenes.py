@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from tests.chaos import plan
 from tests.chaos.act import Act, Verdict, act, watched
@@ -54,15 +56,21 @@ def restored(seed: int, stage: Stage, journal: Journal) -> Verdict:
         return on.verdict()
 
 
+@retry(retry=retry_if_exception_type(OperationalError), stop=stop_after_attempt(20))
+def _empty(engine: Engine) -> None:
+    """Drop everything; where PostgreSQL ends this rather than a worker's deadlock, once more."""
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+
+
 def emptied(seed: int, stage: Stage, journal: Journal) -> Verdict:
     """PostgreSQL loses its tables while the workers run and completions come."""
     with act("emptied", seed, stage, journal) as on:
         on.publish(SCENE_COMPLETIONS, SCENE_SECONDS)
         load = on.load(SCENE_COMPLETIONS, SCENE_SECONDS)
         on.await_number(SCENE_COMPLETIONS + SCENE_COMPLETIONS // 3)
-        with on.engine.begin() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
+        _empty(on.engine)
         journal.note("emptied")
         on.await_load(load, SCENE_SECONDS)
         on.settle()
