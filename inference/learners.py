@@ -65,6 +65,10 @@ class Learners:
     def __len__(self) -> int:
         return len(self._held)
 
+    def users(self) -> list[str]:
+        """Who is held; who was asked about last stands last."""
+        return list(self._held)
+
     def last(self, user: str) -> int:
         """The number of the newest completion that is held of a learner; 0 for none."""
         held = self._held.get(user)

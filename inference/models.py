@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from inference.predictor import Predictor
+from inference.predictor import Predictor, Reader
 from schemas import codec, topics
 from schemas.codec import Bad
 from schemas.errors import ArtifactError
@@ -43,9 +43,10 @@ class Models:
     def __init__(self, settings: Settings, patience: Patience) -> None:
         self.settings, self.patience = settings, patience
         self.current = Serving(Predictor(None), None)
+        self.read: Reader | None = None
         self.wanted: ModelUpdated | None = None
         self.heard: dict[int, ModelUpdated] = {}
-        self._retry_at = 0.0
+        self._retry_at = self._swapped_at = 0.0
         self.caught_up = threading.Event()
 
     def follow(self) -> None:
@@ -85,7 +86,9 @@ class Models:
         behind = self.wanted is not None and (
             serving is None or serving.revision < self.wanted.revision
         )
-        return behind and time.monotonic() >= self._retry_at
+        now = time.monotonic()
+        rested = serving is None or now >= self._swapped_at + self.settings.swap_seconds
+        return behind and rested and now >= self._retry_at
 
     def load(self) -> None:
         """Load the wanted version; on failure keep the one that serves, and say so.
@@ -116,7 +119,10 @@ class Models:
             self.patience.health.note(model_problem=problem)
             log.error("keeping the model that serves", serving=serving, because=problem)
             return False
+        if self.read is not None:
+            predictor.take_over(self.current.predictor, self.read)
         self.current = Serving(predictor, updated)
+        self._swapped_at = time.monotonic()
         self.patience.health.note(version=updated.version, revision=updated.revision)
         if updated == self.wanted:
             self.patience.health.note(model_problem=None)

@@ -6,11 +6,11 @@ One ask can't disturb another of the same batch. Never imports TensorFlow.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.learners import Ask, Learners, milliseconds, rows_of
 from schemas.errors import ArtifactError
@@ -22,14 +22,15 @@ from training.served import Opinion, Served
 
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
+TAKE_OVER, TAKE_OVER_SECONDS = 32, 0.5
 
-Floats = NDArray[np.float64]
+Numbers = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Answer:
     """Times in seconds, low ≤ expected ≤ high, the ends of the 80 % interval; ``history_length``
-    counts the completed tasks that the answer is based on."""
+    counts the completed tasks that it is based on; ``lnirt`` is what LNIRT says: p, mu, sigma."""
 
     p_correct: float
     expected_seconds: float
@@ -38,6 +39,7 @@ class Answer:
     source: str
     reason: str
     history_length: int
+    lnirt: Numbers | None = None
 
 
 def default(reason: str) -> Answer:
@@ -73,6 +75,19 @@ class Predictor:
             raise ArtifactError(f"The version's networks don't run: {line}") from error
         if answer.source == "default":
             raise ArtifactError(f"The version can't answer: {answer.reason}.")
+
+    def take_over(self, other: Predictor, read: Reader) -> None:
+        """Learn about those whom ``other`` holds, who was asked about last first, for a moment;
+        the rest follow when they are asked about."""
+        if self._learners is None or other._learners is None:
+            return
+        until = time.monotonic() + TAKE_OVER_SECONDS
+        users = other._learners.users()[::-1]
+        for first in range(0, len(users), TAKE_OVER):
+            if not self._catch_up(set(users[first : first + TAKE_OVER]), read):
+                return
+            if time.monotonic() > until:
+                return
 
     def answer(self, asks: Sequence[Ask], read: Reader) -> list[Answer]:
         """One answer an ask, from what is held of the learners and what is newer in the store."""
@@ -118,7 +133,7 @@ class Predictor:
         if past:
             answer = self._answer(ask, said, at, past)
             return replace(answer, reason=f"store unavailable, {answer.reason}")
-        return _told(said.lnirt[at], "lnirt", "store unavailable", 0)
+        return _told(tuple(said.lnirt[at].tolist()), "lnirt", "store unavailable", 0)
 
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""
@@ -134,9 +149,10 @@ class Predictor:
         return [self._answer(ask, said, at, known[at]) for at, ask in enumerate(asks)]
 
     def _answer(self, ask: Ask, said: Opinion, at: int, past: int) -> Answer:
-        numbers = np.array([said.p[at], said.mu[at], said.sigma[at]])
+        numbers = (said.p[at], said.mu[at], said.sigma[at])
         source = "lstm" if said.network[at] else "lnirt"
-        return _told(numbers, source, self._reason(ask, said, at, past), past)
+        answer = _told(numbers, source, self._reason(ask, said, at, past), past)
+        return replace(answer, lnirt=tuple(said.lnirt[at].tolist()))
 
     def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> str:
         assert self._served is not None
@@ -156,7 +172,14 @@ class Predictor:
 NOTHING = store.columns([])
 
 
-def _told(numbers: Floats, source: str, reason: str, past: int) -> Answer:
+def of_lnirt(answer: Answer, reason: str) -> Answer | None:
+    """What LNIRT alone answers; None where no version does."""
+    if answer.lnirt is None:
+        return None
+    return _told(answer.lnirt, "lnirt", reason, answer.history_length)
+
+
+def _told(numbers: Numbers, source: str, reason: str, past: int) -> Answer:
     """p, mu and sigma as an answer within the contract's ranges."""
     if not np.isfinite(numbers).all():
         return default("neither the networks nor LNIRT gave a finite number")

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from inference.learners import Ask
-from inference.models import Models, Serving
-from inference.predictor import Answer, default
+from inference.answers import Answers
+from inference.challenge import Challenger
+from inference.models import Models
 from inference.reads import Reads
 from inference.waiting import Asked, Waiting
 from schemas import codec, events, topics
@@ -43,6 +43,8 @@ class Inference:
         self.settings, self.patience, self.models = settings, patience, models
         self.reads = Reads(settings, patience.health)
         self.waiting = Waiting(self.reads.positions)
+        challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
+        self.answers = Answers(self.reads.newer, challenger)
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
         self.next: dict[int, int] = {}
 
@@ -93,13 +95,15 @@ class Inference:
         now = datetime.now(UTC)
         new, letters = self._sorted(raws, now)
         ready = self.waiting.ready(new, at_once=at_once)
-        predictions = self._predictions(ready, now)
-        for (one, _), prediction in zip(ready, predictions, strict=True):
-            self._reply(one, prediction)
+        answered = self.answers.of(ready, self.models.current, now)
+        for one in answered:
+            self._reply(one.asked, one.told)
+        practice = [one for one in answered if one.asked.request.purpose == "practice"]
         lasting = [
             self._encoded(topics.PREDICTION, prediction)
-            for (one, _), prediction in zip(ready, predictions, strict=True)
-            if one.request.purpose == "practice"
+            for one in practice
+            for prediction in (one.told, one.kept)
+            if prediction is not None
         ]
         self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
         if letters:
@@ -118,35 +122,6 @@ class Inference:
                 asked.append(Asked(request, raw))
         return asked, letters
 
-    def _predictions(self, ready: Sequence[tuple[Asked, str]], now: datetime) -> list[Prediction]:
-        serving = self.models.current
-        answers = self._answers([one.request for one, _ in ready], serving, now)
-        return [
-            _prediction(one.request, answer, serving, lacks)
-            for (one, lacks), answer in zip(ready, answers, strict=True)
-        ]
-
-    def _answers(
-        self, requests: Sequence[PredictionRequest], serving: Serving, now: datetime
-    ) -> list[Answer]:
-        """An answer each; the cheap default where a request has expired or the store is away."""
-        expired = [r.expires_at is not None and r.expires_at < now for r in requests]
-        wanted = [r for r, late in zip(requests, expired, strict=True) if not late]
-        answers = iter(self._from_networks(wanted, serving))
-        return [
-            default("expired before it was read") if late else next(answers) for late in expired
-        ]
-
-    def _from_networks(
-        self, requests: Sequence[PredictionRequest], serving: Serving
-    ) -> list[Answer]:
-        if not requests:
-            return []
-        if serving.updated is None:
-            return [default("no model yet") for _ in requests]
-        asks = [Ask(r.user_id, r.topic, r.difficulty, r.started_at.timestamp()) for r in requests]
-        return serving.predictor.answer(asks, self.reads.newer)
-
     def _reply(self, one: Asked, prediction: Prediction) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
         address = codec.reply_address(one.raw.headers)
@@ -162,31 +137,6 @@ class Inference:
         return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
 
 
-def _prediction(
-    request: PredictionRequest, answer: Answer, serving: Serving, lacks: str
-) -> Prediction:
-    """``lacks``: a completion that it should know and does not."""
-    updated = serving.updated if answer.source != "default" else None
-    return Prediction(
-        request_id=request.request_id,
-        task_id=request.task_id,
-        user_id=request.user_id,
-        topic=request.topic,
-        difficulty=request.difficulty,
-        started_at=request.started_at,
-        p_correct=answer.p_correct,
-        expected_seconds=answer.expected_seconds,
-        seconds_low=answer.seconds_low,
-        seconds_high=answer.seconds_high,
-        source=answer.source,  # type: ignore[arg-type]
-        reason=f"without {lacks}, not recorded yet; {answer.reason}" if lacks else answer.reason,
-        model_version=updated.version if updated else None,
-        model_revision=updated.revision if updated else None,
-        history_length=answer.history_length,
-        predicted_at=datetime.now(UTC),
-    )
-
-
 def run(settings: Settings) -> None:
     """Run inference until it is told to stop."""
     health = Health("inference")
@@ -198,6 +148,7 @@ def run(settings: Settings) -> None:
         patience.call("kafka", kafka.is_away, declare.declare, settings)
         models = Models(settings, patience)
         inference = Inference(settings, patience, models)
+        models.read = Reads(settings, patience.health).newer
         probe.start(settings, patience, inference.reads.engine)
         threading.Thread(target=_follow, args=(models,), name="models", daemon=True).start()
         models.caught_up.wait(10.0)

@@ -142,6 +142,17 @@ class Settings(BaseSettings):
         4013, description="Health and metrics of inference; 0: any free port."
     )
     inference_threads: int = Field(1, ge=1, le=64, description="Threads of a prediction.")
+    challenger: str = Field(
+        "",
+        pattern=r"^$|^(lnirt|default):(0(\.\d+)?|1(\.0+)?)$",
+        description="Another source for a share of the learners, `lnirt:0.1`. Empty: none.",
+    )
+    challenger_shadow: bool = Field(
+        False, description="Keep the challenger's answers beside the champion's, tell only these."
+    )
+    swap_seconds: float = Field(
+        1.0, ge=0, le=3600, description="Least time between two swaps of the serving version."
+    )
     inference_learners: int = Field(
         5000, ge=1, le=1_000_000, description="Learners whose states inference holds in memory."
     )

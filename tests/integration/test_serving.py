@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from inference.models import Models
 from inference.service import Inference
 from schemas import codec, topics
 from schemas.codec import Raw
-from schemas.events import ModelMetrics, ModelUpdated, PredictionRequest
+from schemas.events import ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
 from streams.health import Health
+from streams.numbering import Place, Publication, Stands
 from streams.patience import Patience
-from tests.running import settings_of, values_of
+from streams.store import Store
+from tests.running import settings_of, task, values_of
 from tests.servers import wait_until
 from tests.unit.simulated import fitted
 from training import artifacts, export
@@ -145,6 +147,23 @@ def test_an_older_revision_is_not_obeyed(
     wait_until(lambda: serves(models, 6))
 
 
+def test_swaps_keep_their_distance_and_the_newest_wins(
+    settings: Settings, patience: Patience, files: dict[str, bytes]
+) -> None:
+    models = Models(settings.model_copy(update={"swap_seconds": 3600.0}), patience)
+    models._hear(_message(announce(settings, files, 1)))
+    assert models._is_due()
+    models.load()
+    assert serves(models, 1)
+    for revision in (2, 3):
+        models._hear(_message(announce(settings, files, revision)))
+    assert not models._is_due()
+    models.settings = settings.model_copy(update={"swap_seconds": 0.0})
+    assert models._is_due()
+    models.load()
+    assert serves(models, 3)
+
+
 def test_after_a_restart_the_predecessor_serves_while_the_newest_is_damaged(
     settings: Settings, patience: Patience, files: dict[str, bytes]
 ) -> None:
@@ -247,6 +266,27 @@ def test_bad_requests_are_dead_letters_and_the_rest_is_answered(
     inference.answer([bad, asked("r1")])
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"]
     assert values_of(settings, topics.DEAD_LETTERS) == [{}]
+
+
+def test_a_request_waits_for_a_completion_that_it_must_know(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    store = Store(inference.reads.engine)
+    done = TaskCompleted.model_validate_json(json.dumps(task("done", user_id="user-1")))
+    topic_id = declare.topic_id(kafka.admin(settings), settings.topic_prefix + "task-completed")
+    later = NOW + timedelta(minutes=4)
+    inference.answer([asked("r1", after="4@0", started_at=later), asked("r2")])
+    assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r2"]
+    assert inference.waiting.first_held() == {0: 0}
+    store.record([Publication(done, Place(4, 0))], Stands(topic_id, "t", {4: 0}, {4: 1}))
+    inference.answer([])
+    told = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
+    assert (told["r1"]["history_length"], told["r2"]["history_length"]) == (1, 0)
+    inference.answer([asked("r3", after="4@1")], at_once=True)
+    told = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
+    assert told["r3"]["reason"].startswith("without 4@1, not recorded yet; trained on")
 
 
 def test_without_the_store_every_request_is_still_answered(

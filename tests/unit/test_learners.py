@@ -186,3 +186,29 @@ def test_before_any_completion_the_networks_answer() -> None:
     ask = [Ask("nobody", "topic-1", "easy", START)]
     (answer,) = Predictor(artifact()).answer(ask, lambda _: (0, NOTHING))
     assert_alike(answer, plain().predict(ask, [NOTHING])[0])
+
+
+def test_a_new_version_takes_over_those_who_were_asked_about_last() -> None:
+    old, new, past = Predictor(artifact()), Predictor(artifact()), history(5, 200)
+    shelf = Store(past)
+    shelf.upto = 200
+    asked = [Ask(f"user-{n}", "topic-1", "easy", START + 1e6) for n in range(5)]
+    wanted = old.answer(asked, shelf.read)
+    new.take_over(old, shelf.read)
+    reads: list[Mapping[str, int]] = []
+
+    def watched(after: Mapping[str, int]) -> tuple[int, History] | None:
+        reads.append(after)
+        return shelf.read(after)
+
+    for found, before in zip(new.answer(asked, watched), wanted, strict=True):
+        assert_alike(found, before)
+    assert all(min(after.values()) > 0 for after in reads)
+
+
+def test_there_is_nothing_to_take_over_at_first() -> None:
+    new, shelf = Predictor(artifact()), Store(as_history([ROW]))
+    new.take_over(Predictor(None), shelf.read)
+    shelf.away = True
+    new.take_over(plain(), shelf.read)
+    assert new.answer([Ask("user-3", "topic-1", "easy", START)], shelf.read)[0].source == "lnirt"

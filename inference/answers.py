@@ -1,0 +1,107 @@
+"""Requests to predictions: what each version, arm and trouble makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from inference.challenge import Challenger
+from inference.learners import Ask
+from inference.models import Serving
+from inference.predictor import Answer, Reader, default
+from inference.waiting import Asked
+from schemas.events import Arm, Prediction, PredictionRequest
+
+# A start beyond these is taken for one at them: requests are kept for a week.
+AHEAD, BEHIND = timedelta(minutes=5), timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request, the prediction to tell, and one that is only kept, to compare."""
+
+    asked: Asked
+    told: Prediction
+    kept: Prediction | None = None
+
+
+class Answers:
+    """``read`` reaches the store; ``challenger``, where there is one, has its learners."""
+
+    def __init__(self, read: Reader, challenger: Challenger | None = None) -> None:
+        self.read, self.challenger = read, challenger
+
+    def of(
+        self, ready: Sequence[tuple[Asked, str]], serving: Serving, now: datetime
+    ) -> list[Answered]:
+        """One a request, beside the completion that it must do without, in their order."""
+        answers = self._answers([one.request for one, _ in ready], serving, now)
+        return [
+            self._answered(one, answer, serving, _remarks(one.request, lacks, now))
+            for (one, lacks), answer in zip(ready, answers, strict=True)
+        ]
+
+    def _answered(self, one: Asked, answer: Answer, serving: Serving, remarks: str) -> Answered:
+        champion = _prediction(one.request, answer, serving, remarks, "champion")
+        challenger = self.challenger
+        if challenger is None or not challenger.has(one.request.user_id):
+            return Answered(one, champion)
+        other = challenger.answer(answer)
+        if other is None:
+            return Answered(one, champion)
+        rival = _prediction(one.request, other, serving, remarks, "challenger")
+        return Answered(one, champion, rival) if challenger.shadow else Answered(one, rival)
+
+    def _answers(
+        self, requests: Sequence[PredictionRequest], serving: Serving, now: datetime
+    ) -> list[Answer]:
+        """An answer each; the cheap default where a request has expired."""
+        expired = [r.expires_at is not None and r.expires_at < now for r in requests]
+        asks = [_ask(r, now) for r, late in zip(requests, expired, strict=True) if not late]
+        answers = iter(serving.predictor.answer(asks, self.read))
+        return [
+            default("expired before it was read") if late else next(answers) for late in expired
+        ]
+
+
+def _ask(request: PredictionRequest, now: datetime) -> Ask:
+    started_at = min(max(request.started_at, now - BEHIND), now + AHEAD)
+    return Ask(request.user_id, request.topic, request.difficulty, started_at.timestamp())
+
+
+def _remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:
+    """What else than the source a reason has to tell."""
+    found = []
+    if lacks:
+        found.append(f"without {lacks}, not recorded yet")
+    if request.started_at > now + AHEAD:
+        found.append("started_at taken as five minutes from now")
+    elif request.started_at < now - BEHIND:
+        found.append("started_at taken as seven days ago")
+    return "".join(f"{remark}; " for remark in found)
+
+
+def _prediction(
+    request: PredictionRequest, answer: Answer, serving: Serving, remarks: str, arm: Arm
+) -> Prediction:
+    updated = serving.updated if answer.source != "default" else None
+    return Prediction(
+        request_id=request.request_id,
+        task_id=request.task_id,
+        user_id=request.user_id,
+        topic=request.topic,
+        difficulty=request.difficulty,
+        started_at=request.started_at,
+        p_correct=answer.p_correct,
+        expected_seconds=answer.expected_seconds,
+        seconds_low=answer.seconds_low,
+        seconds_high=answer.seconds_high,
+        source=answer.source,  # type: ignore[arg-type]
+        reason=remarks + answer.reason,
+        arm=arm,
+        model_version=updated.version if updated else None,
+        model_revision=updated.revision if updated else None,
+        history_length=answer.history_length,
+        predicted_at=datetime.now(UTC),
+    )
