@@ -15,9 +15,10 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from gateway import problems
+from gateway.face import Face
 from gateway.guard import Guard
 from gateway.link import Link
-from gateway.routes import Face, router
+from gateway.routes import router
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings

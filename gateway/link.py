@@ -25,13 +25,15 @@ from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.codec import Bad, Message
 from schemas.errors import Unreachable
-from schemas.events import Prediction, PredictionRequest, TaskCompleted
+from schemas.events import Event, Prediction, PredictionRequest, TaskCompleted
+from schemas.replies import Refusal
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
 from streams.patience import Patience, Stopped, first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
+E = TypeVar("E", bound=Event)
 log = structlog.get_logger("retrace")
 REPUBLISH_SECONDS = 5.0
 CHECK_SECONDS = 10.0
@@ -47,7 +49,7 @@ class Link:
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
         self.linked = threading.Event()
         self.places = Places()
-        self._waiting: dict[str, asyncio.Future[Prediction]] = {}
+        self._waiting: dict[str, tuple[asyncio.Future[Event], type[Event]]] = {}
         self._acknowledged: SimpleQueue[str] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._forever, args=(work,), name=name, daemon=True)
@@ -68,23 +70,34 @@ class Link:
     async def ask(self, request: PredictionRequest, seconds: float) -> Prediction | None:
         """The answer, or None where none comes in time. It knows the learner's completions that
         were published here."""
-        if not self.linked.is_set():
-            return None
-        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._waiting[request.request_id] = future
         try:
             async with asyncio.timeout(seconds):
                 after, is_newest = await self.places.of(request.user_id)
-                self.publisher.send(self._question(request.model_copy(update={"after": after})))
-                prediction = await future
-        except (TimeoutError, KafkaException, Unreachable):
+                known = request.model_copy(update={"after": after})
+                prediction = await self.inquire(known, Prediction)
+        except TimeoutError:
+            return None
+        if is_newest or not isinstance(prediction, Prediction):
+            return prediction if isinstance(prediction, Prediction) else None
+        reason = f"without a completion that Kafka has not taken yet; {prediction.reason}"
+        return prediction.model_copy(update={"reason": reason})
+
+    async def inquire(self, request: PredictionRequest, kind: type[E]) -> E | Refusal | None:
+        """The reply of this kind, or why there is none; None where Kafka cannot be asked.
+
+        Raises ``TimeoutError`` only where the caller set a time.
+        """
+        if not self.linked.is_set():
+            return None
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._waiting[request.request_id] = (future, kind)
+        try:
+            self.publisher.send(self._question(request))
+            return await future  # type: ignore[return-value]
+        except (KafkaException, Unreachable):
             return None
         finally:
             self._waiting.pop(request.request_id, None)
-        if is_newest:
-            return prediction
-        reason = f"without a completion that Kafka has not taken yet; {prediction.reason}"
-        return prediction.model_copy(update={"reason": reason})
 
     def publish(self, event: TaskCompleted) -> None:
         """Hand a completion to the producer; its acknowledgement is noted in the store."""
@@ -162,13 +175,18 @@ class Link:
         return created
 
     def _hand_over(self, raw: codec.Raw) -> None:
-        prediction = codec.decode(Prediction, self.reply.max_bytes, raw, datetime.now(UTC))
-        if isinstance(prediction, Bad):
-            log.warning("an unreadable reply is passed over", because=prediction.message)
+        headers = dict(raw.headers)
+        asker = self._waiting.get((headers.get("correlation-id") or b"").decode("ascii", "replace"))
+        if asker is None:
             return
-        future = self._waiting.get(prediction.request_id)
-        if future is not None:
-            future.get_loop().call_soon_threadsafe(_resolve, future, prediction)
+        future, wanted = asker
+        is_refusal = headers.get("ce_type") == self.reply.kind(Refusal).encode()
+        kind = Refusal if is_refusal else wanted
+        reply = codec.decode(kind, self.reply.max_bytes, raw, datetime.now(UTC))
+        if isinstance(reply, Bad):
+            log.warning("an unreadable reply is passed over", because=reply.message)
+            return
+        future.get_loop().call_soon_threadsafe(_resolve, future, reply)
 
     def _empty_outbox(self) -> None:
         """Serve delivery reports; publish again what was never acknowledged."""
@@ -202,6 +220,6 @@ class Link:
         return self.settings.topic_prefix + self.reply.name
 
 
-def _resolve(future: asyncio.Future[Prediction], prediction: Prediction) -> None:
+def _resolve(future: asyncio.Future[Event], reply: Event) -> None:
     if not future.done():
-        future.set_result(prediction)
+        future.set_result(reply)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-from gateway import status
-from gateway.link import Link
-from gateway.problems import Problem, documented, response, store_away
-from gateway.tasks import Tasks, completion
+from gateway import inquiries, status
+from gateway.face import Face, stored
+from gateway.problems import Problem, documented, response
+from gateway.tasks import completion
 from schemas.events import Id, Label, Prediction, PredictionRequest, Seconds
-from schemas.settings import Settings
-from streams.health import Health
 
 DEFAULT = {
     "predicted_correct": 0.5,
@@ -32,17 +28,6 @@ DEFAULT = {
     "reason": "timeout",
     "model_version": None,
 }
-STORE_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Face:
-    """What the routes work with."""
-
-    settings: Settings
-    health: Health
-    link: Link
-    tasks: Tasks
 
 
 class NewTask(BaseModel):
@@ -109,6 +94,7 @@ def router(face: Face) -> APIRouter:
     """All calls, bound to one face."""
     calls = APIRouter()
     _add_tasks(calls, face)
+    inquiries.add(calls, face)
     _add_probes(calls, face)
     return calls
 
@@ -172,7 +158,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         )
         prediction = await face.link.ask(request, wait)
         task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
-        await _stored(face.tasks.issue, {"task_id": task_id, **task})
+        await stored(face.tasks.issue, {"task_id": task_id, **task})
         return Task(id=task_id, completed=False, **task)
 
     @calls.patch(
@@ -184,7 +170,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
     async def complete(task_id: Id, how: Completion) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
         now = datetime.now(UTC)
-        claim = await _stored(
+        claim = await stored(
             face.tasks.claim, task_id, how.is_correct, how.actual_time_seconds, now
         )
         if claim.state == "unknown":
@@ -209,19 +195,10 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
     ) -> TaskPage:
         """A learner's tasks, newest first. Pass ``next`` as ``cursor`` for the following page."""
         before = None if cursor is None else _place(cursor)
-        rows = await _stored(face.tasks.of_learner, user_id, completed, before, limit + 1)
+        rows = await stored(face.tasks.of_learner, user_id, completed, before, limit + 1)
         items = [Task(**row._asdict()) for row in rows[:limit]]
         more = len(rows) > limit
         return TaskPage(items=items, next=_cursor(items[-1]) if more else None)
-
-
-async def _stored(work: Any, *args: Any) -> Any:
-    """A store call off the event loop; a problem where it takes too long to keep the promise."""
-    try:
-        with anyio.fail_after(STORE_SECONDS):
-            return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True)
-    except TimeoutError:
-        raise store_away() from None
 
 
 def _shown(prediction: Prediction | None) -> dict[str, Any]:

@@ -80,6 +80,13 @@ class Tasks:
         every = every or self.every
         return {"completions": total, "since_last_request": total % every, "every": every}
 
+    def issued(self, task_id: str) -> dict[str, Any] | None:
+        """A task that was issued here; None where there is none."""
+        query = select(issued_tasks).where(issued_tasks.c.task_id == task_id)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else row._asdict()
+
     def of_learner(
         self, user_id: str, completed: bool | None, before: tuple[datetime, str] | None, most: int
     ) -> Sequence[Row[Any]]:

@@ -66,8 +66,13 @@ class Answers:
 
 
 def _ask(request: PredictionRequest, now: datetime) -> Ask:
-    started_at = min(max(request.started_at, now - BEHIND), now + AHEAD)
-    return Ask(request.user_id, request.topic, request.difficulty, started_at.timestamp())
+    started_at = clamped(request.started_at, now).timestamp()
+    return Ask(request.user_id, request.topic, request.difficulty, started_at)
+
+
+def clamped(started_at: datetime, now: datetime) -> datetime:
+    """The start that is answered for."""
+    return min(max(started_at, now - BEHIND), now + AHEAD)
 
 
 def _remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:

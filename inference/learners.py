@@ -25,6 +25,13 @@ from training.shapes import MODELS
 NEVER = -(2**62)
 BLANK = 0  # the slot, and the row of a scope, of which nothing is known
 FIRST_SLOTS, FIRST_ROWS = 64, 2048
+GROUPS = (WHO, TOPIC, DIFFICULTY, ABILITY, ORDER) = (
+    "which learner it is",
+    "what was done in this topic",
+    "what was done at this difficulty",
+    "estimated ability and speed, and the last answer",
+    "the order of all that was done",
+)
 
 Ints = NDArray[np.int64]
 
@@ -106,6 +113,25 @@ class Learners:
 
     def opinion(self, asks: Sequence[Ask]) -> Opinion:
         """What the version says of these tasks, after all that is held of their learners."""
+        tasks, places = self._found(asks)
+        for ask in asks:
+            if ask.user_id in self._held:
+                self._held.move_to_end(ask.user_id)
+        return self._said(tasks, places, tasks.learner)
+
+    def opinions_without(self, ask: Ask) -> tuple[tuple[str, ...], Opinion]:
+        """Groups of inputs, and what the version would say without each of them."""
+        tasks, places = self._found([ask] * len(GROUPS))
+        states = tasks.learner.copy()
+        tasks.user[GROUPS.index(WHO)] = 0
+        places[GROUPS.index(TOPIC), [1, 3]] = BLANK
+        places[GROUPS.index(DIFFICULTY), 2] = BLANK
+        tasks.learner[GROUPS.index(ABILITY)] = BLANK
+        states[GROUPS.index(ORDER)] = BLANK
+        return GROUPS, self._said(tasks, places, states)
+
+    def _found(self, asks: Sequence[Ask]) -> tuple[Tasks, Ints]:
+        """Asks as tasks of slots, and the rows of their scopes [m, 4]."""
         held = [self._held.get(ask.user_id) for ask in asks]
         slots = np.array([BLANK if one is None else one.slot for one in held], dtype=np.int64)
         tasks = self.served.encoder.tasks(rows_of(asks), slots)
@@ -113,11 +139,11 @@ class Learners:
         for line, (one, keys) in enumerate(zip(held, _keys(tasks).tolist(), strict=True)):
             if one is not None:
                 places[line] = [one.rows.get(key, BLANK) for key in keys]
+        return tasks, places
+
+    def _said(self, tasks: Tasks, places: Ints, states: Ints) -> Opinion:
         inputs = glance(self._memory, tasks, places, self.served.encoder)
-        for ask in asks:
-            if ask.user_id in self._held:
-                self._held.move_to_end(ask.user_id)
-        return self.served.step(inputs, np.arange(len(asks))[:, None], self._of(slots))[0]
+        return self.served.step(inputs, np.arange(len(tasks))[:, None], self._of(states))[0]
 
     def forget_all(self) -> None:
         """For a store whose numbers mean something else than before."""

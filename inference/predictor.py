@@ -76,6 +76,13 @@ class Predictor:
         if answer.source == "default":
             raise ArtifactError(f"The version can't answer: {answer.reason}.")
 
+    def words(self) -> list[tuple[str, str]]:
+        """Every topic with every difficulty that the version knows."""
+        if self._served is None:
+            return []
+        encoder = self._served.encoder
+        return [(t, d) for t in encoder.topics.names for d in encoder.difficulties.names]
+
     def take_over(self, other: Predictor, read: Reader) -> None:
         """Learn about those whom ``other`` holds, who was asked about last first, for a moment;
         the rest follow when they are asked about."""
@@ -134,6 +141,16 @@ class Predictor:
             answer = self._answer(ask, said, at, past)
             return replace(answer, reason=f"store unavailable, {answer.reason}")
         return _told(tuple(said.lnirt[at].tolist()), "lnirt", "store unavailable", 0)
+
+    def without_groups(self, ask: Ask, past: History) -> dict[str, Answer]:
+        """Answers to an ask after these completions, without each group of inputs."""
+        if self._served is None:
+            return {}
+        alone = Learners(self._served, 1)
+        if len(past):
+            alone.learn(past)
+        names, said = alone.opinions_without(ask)
+        return {name: self._answer(ask, said, at, len(past)) for at, name in enumerate(names)}
 
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -17,12 +18,14 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from inference.answers import Answers
 from inference.challenge import Challenger
+from inference.explanations import Explanations, refusal
 from inference.models import Models
 from inference.reads import Reads
-from inference.waiting import Asked, Waiting
+from inference.waiting import Asked, Waiting, first_of
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.events import Prediction, PredictionRequest
+from schemas.replies import Reply
 from schemas.settings import Settings
 from streams import declare, kafka, probe
 from streams import health as health_edge
@@ -34,6 +37,7 @@ log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
 RECORDED_SECONDS = 0.005
+MOST_LATER = 100
 
 
 class Inference:
@@ -45,6 +49,8 @@ class Inference:
         self.waiting = Waiting(self.reads.positions)
         challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
         self.answers = Answers(self.reads.newer, challenger)
+        self.explanations = Explanations(self.reads.newer)
+        self.later: deque[Asked] = deque()
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
         self.next: dict[int, int] = {}
 
@@ -65,9 +71,11 @@ class Inference:
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
-        wait = RECORDED_SECONDS if self.waiting.held else 0.2
+        wait = 0.0 if self.later else RECORDED_SECONDS if self.waiting.held else 0.2
         raws = [kafka.raw(message) for message in kafka.drain(consumer, BATCH, wait)]
-        if not raws and not self.waiting.held:
+        if not raws and self.later:
+            self._explain(self.later.popleft())
+        elif not raws and not self.waiting.held:
             self.publisher.poll()
             return
         for raw in raws:
@@ -77,7 +85,7 @@ class Inference:
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
-        answered = {**self.next, **self.waiting.first_held()}
+        answered = {**self.next, **first_of([*self.waiting.held, *self.later])}
         name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
         places = [TopicPartition(name, p, offset) for p, offset in answered.items()]
         try:
@@ -95,19 +103,32 @@ class Inference:
         now = datetime.now(UTC)
         new, letters = self._sorted(raws, now)
         ready = self.waiting.ready(new, at_once=at_once)
-        answered = self.answers.of(ready, self.models.current, now)
-        for one in answered:
-            self._reply(one.asked, one.told)
-        practice = [one for one in answered if one.asked.request.purpose == "practice"]
+        practice = [pair for pair in ready if pair[0].request.purpose == "practice"]
+        for one in [one for one, _ in ready if one.request.purpose != "practice"]:
+            self._put_after(one)
+        answered = self.answers.of(practice, self.models.current, now)
+        for each in answered:
+            self._reply(each.asked.raw, each.told)
         lasting = [
             self._encoded(topics.PREDICTION, prediction)
-            for one in practice
-            for prediction in (one.told, one.kept)
+            for each in answered
+            for prediction in (each.told, each.kept)
             if prediction is not None
         ]
         self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
         if letters:
             self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
+
+    def _put_after(self, one: Asked) -> None:
+        """What only its asker waits for comes after predictions; not more than a few of them."""
+        if len(self.later) < MOST_LATER:
+            self.later.append(one)
+        else:
+            words = "too many forecasts and explanations wait; ask again later"
+            self._reply(one.raw, refusal(one.request.request_id, words))
+
+    def _explain(self, one: Asked) -> None:
+        self._reply(one.raw, self.explanations.of(one, self.models.current, datetime.now(UTC)))
 
     def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Message]]:
         asked, letters = [], []
@@ -118,17 +139,25 @@ class Inference:
             if isinstance(request, Bad):
                 letters.append(codec.dead_letter(request, name, now))
                 log.warning("dead letter", cause=request.cause, because=request.message)
+                self._refuse(request)
             else:
                 asked.append(Asked(request, raw))
         return asked, letters
 
-    def _reply(self, one: Asked, prediction: Prediction) -> None:
+    def _refuse(self, bad: Bad) -> None:
+        """Tell an asker, where it can be told, that its request could not be read."""
+        address = codec.reply_address(bad.raw.headers)
+        name = address[1].decode("utf-8", "ignore").replace("\x00", "") if address else ""
+        if name:
+            self._reply(bad.raw, refusal(name[:128], f"not answered: {bad.message}"[:500]))
+
+    def _reply(self, raw: Raw, reply: Prediction | Reply) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
-        address = codec.reply_address(one.raw.headers)
+        address = codec.reply_address(raw.headers)
         if address is None:
             return
         name, correlation = address
-        answer = codec.encode(topics.reply(name.removeprefix("reply.")), prediction, "inference")
+        answer = codec.encode(topics.reply(name.removeprefix("reply.")), reply, "inference")
         headers = [*answer.headers, ("correlation-id", correlation)]
         topic = self.settings.topic_prefix + name
         self.publisher.send(Message(topic, correlation, answer.value, headers))

@@ -44,12 +44,13 @@ class Waiting:
                 found.append((one, lacks))
         return found
 
-    def first_held(self) -> dict[int, int]:
-        """The lowest offset of a held request, by partition."""
-        lowest: dict[int, int] = {}
-        for raw in (one.raw for one in self.held):
-            lowest[raw.partition] = min(raw.offset, lowest.get(raw.partition, raw.offset))
-        return lowest
+
+def first_of(asked: Sequence[Asked]) -> dict[int, int]:
+    """The lowest offset among requests, by partition."""
+    lowest: dict[int, int] = {}
+    for raw in (one.raw for one in asked):
+        lowest[raw.partition] = min(raw.offset, lowest.get(raw.partition, raw.offset))
+    return lowest
 
 
 def _lacks(after: str | None, reached: Mapping[int, int] | None) -> str:

@@ -17,7 +17,9 @@ def json_schema(event: type[events.Event]) -> dict[str, Any]:
 
 def json_schemas() -> dict[str, dict[str, Any]]:
     """File name to JSON Schema, one for each topic that carries an event."""
-    return {f"{t.name}.schema.json": json_schema(t.event) for t in topics.ALL if t.event}
+    replies = topics.reply("{asker}").also
+    own = {f"{t.name}.schema.json": json_schema(t.event) for t in topics.ALL if t.event}
+    return own | {f"reply.{e.__name__.lower()}.schema.json": json_schema(e) for e in replies}
 
 
 def document(version: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def document(version: str) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {_id(t): _channel(t) for t in all_topics},
         "operations": {f"write-{_id(t)}": _operation(t) for t in all_topics},
-        "components": {"messages": {_id(t): _message(t) for t in all_topics}},
+        "components": {"messages": {i: m for t in all_topics for i, m in _messages(t).items()}},
     }
 
 
@@ -45,7 +47,7 @@ def _channel(topic: topics.Topic) -> dict[str, Any]:
     channel: dict[str, Any] = {
         "address": topic.name,
         "description": f"{topic.about}; written by {topic.writer}",
-        "messages": {_id(topic): {"$ref": f"#/components/messages/{_id(topic)}"}},
+        "messages": {i: {"$ref": f"#/components/messages/{i}"} for i in _messages(topic)},
         "bindings": {
             "kafka": {
                 "partitions": topic.partitions,
@@ -68,18 +70,27 @@ def _operation(topic: topics.Topic) -> dict[str, Any]:
         "action": "send",
         "channel": {"$ref": f"#/channels/{_id(topic)}"},
         "summary": topic.about,
-        "messages": [{"$ref": f"#/channels/{_id(topic)}/messages/{_id(topic)}"}],
+        "messages": [{"$ref": f"#/channels/{_id(topic)}/messages/{i}"} for i in _messages(topic)],
     }
 
 
-def _message(topic: topics.Topic) -> dict[str, Any]:
+def _messages(topic: topics.Topic) -> dict[str, dict[str, Any]]:
+    """Every message that a topic carries, by its name in the document."""
     if topic.event is None:
-        return {"name": topic.name, "contentType": "application/octet-stream", "payload": {}}
-    schema = json_schema(topic.event)
+        plain = {"name": topic.name, "contentType": "application/octet-stream", "payload": {}}
+        return {_id(topic): plain}
+    also = {f"{_id(topic)}-{e.__name__.lower()}": _message(topic, e) for e in topic.also}
+    return {_id(topic): _message(topic, topic.event), **also}
+
+
+def _message(topic: topics.Topic, event: type[events.Event]) -> dict[str, Any]:
     message: dict[str, Any] = {
-        "name": topic.event.__name__,
+        "name": event.__name__,
         "contentType": "application/json",
-        "payload": {"schemaFormat": "application/schema+json;version=draft-07", "schema": schema},
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-07",
+            "schema": json_schema(event),
+        },
     }
     if topic.key:
         message["bindings"] = {

@@ -79,7 +79,7 @@ def encode(topic: Topic, event: Event, source: str, *, prefix: str = "") -> Mess
 
     Raises ``ValueError`` where the event is not the topic's or is longer than the topic allows.
     """
-    if topic.event is None or not isinstance(event, topic.event):
+    if topic.event is None or not isinstance(event, (topic.event, *topic.also)):
         raise ValueError(f"{type(event).__name__} is not the event of {topic.name}")
     value = event.model_dump_json(by_alias=True).encode()
     if len(value) > topic.max_bytes:
@@ -129,7 +129,7 @@ def _cloud_event(topic: Topic, event: Event, source: str) -> list[tuple[str, byt
     return [
         ("ce_id", event.identity().encode()),
         ("ce_source", f"/retrace/{source}".encode()),
-        ("ce_type", f"retrace.{topic.name.split('.')[0]}".encode()),
+        ("ce_type", topic.kind(event).encode()),
         ("ce_specversion", SPEC_VERSION.encode()),
         ("ce_time", rfc3339(event.occurred_at()).encode()),
         ("content-type", b"application/json"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from schemas import events
+from schemas import events, replies
 
 DAY = 86_400
 MIB = 1_048_576
@@ -19,6 +19,7 @@ class Topic:
     """A topic of the contract.
 
     ``key`` is the event's field that is the message key; ``kept_seconds`` None means for ever;
+    ``also`` are further events that it carries, told apart by their ``ce_type``;
     ``max_bytes`` is what a decoder accepts, smaller than what the broker takes, so that an
     over-long value becomes a dead letter rather than a producer's mystery.
     """
@@ -32,6 +33,13 @@ class Topic:
     compacted: bool = False
     max_bytes: int = 64 * KIB
     about: str = ""
+    also: tuple[type[events.Event], ...] = ()
+
+    def kind(self, event: events.Event | type[events.Event]) -> str:
+        """The CloudEvents type of one of its events."""
+        made = event if isinstance(event, type) else type(event)
+        word = made.__name__.lower() if made in self.also else self.name.split(".")[0]
+        return f"retrace.{word}"
 
     def spread(self, partitions: int) -> Topic:
         """This topic with so many partitions, unless it is one of a single partition."""
@@ -160,4 +168,5 @@ def reply(name: str) -> Topic:
         "inference",
         max_bytes=MIB,
         about="answers for one asker",
+        also=(replies.Forecast, replies.Why, replies.Refusal),
     )

@@ -94,6 +94,7 @@ def test_a_completion_becomes_a_better_prediction(settings: Settings, client: ht
         assert other.headers["content-type"] == "application/problem+json"
 
         _check_page(client, issued["id"])
+        _check_inquiries(client, issued["id"])
         _check_status(client.get("/status").json())
         assert "tensorflow" not in _mapped(running["inference"])
         assert "tensorflow" not in _mapped(running["gateway"])
@@ -135,6 +136,16 @@ def test_a_prediction_knows_what_its_learner_has_just_done(
     assert all(said[e["task_id"]].startswith("without ") for e in unaware)
     assert all(e["history_length"] <= turn[e["task_id"]] for e in told)
     assert len(unaware) < len(told) / 2
+
+
+def _check_inquiries(client: httpx.Client, task_id: str) -> None:
+    why = client.get(f"/practice-tasks/{task_id}/why").json()
+    assert (why["task_id"], why["user_id"]) == (task_id, "user-1")
+    assert {effect["kind"] for effect in why["effects"]} >= {"completion", "inputs"}
+    assert client.get("/practice-tasks/nothing/why").status_code == 404
+    forecast = client.get("/learners/user-1/forecast").json()
+    assert {cell["topic"] for cell in forecast["cells"]} == {"topic-0", "topic-1", "topic-2"}
+    assert forecast["history_length"] >= 1
 
 
 def _check_page(client: httpx.Client, newest: str) -> None:

@@ -32,7 +32,8 @@ from tests.unit.test_codec_fuzz import mutants
 CREATE, LIST = "POST /practice-tasks", "GET /practice-tasks"
 COMPLETE = "PATCH /practice-tasks/{task_id}"
 PLAIN = ("GET /healthz", "GET /readyz", "GET /status", "GET /metrics")
-SPOILED = (CREATE, LIST, COMPLETE)
+WHY, FORECAST = "GET /practice-tasks/{task_id}/why", "GET /learners/{user_id}/forecast"
+SPOILED = (CREATE, LIST, COMPLETE, WHY)
 # Not whether all valid data is taken: the document says nothing of NUL, nor what a cursor is.
 CHECKS = [
     not_a_server_error,
@@ -113,7 +114,7 @@ def operation(document: BaseSchema, label: str) -> APIOperation:
 
 def test_the_document_names_every_call(document: BaseSchema) -> None:
     named = {result.ok().label for result in document.get_all_operations()}
-    assert named == {*SPOILED, *PLAIN}
+    assert named == {*SPOILED, *PLAIN, FORECAST}
 
 
 @pytest.mark.parametrize("label", [*SPOILED, *PLAIN])
@@ -142,6 +143,16 @@ def test_one_outcome_stands(
         complete, GenerationMode.POSITIVE, client, session, path_parameters={"task_id": task["id"]}
     )
     assert {200, 409} <= seen
+
+
+@pytest.mark.parametrize(
+    ("user", "status"), [("ada", 503), ("%3Cb%3E/", 404), ("x" * 129, 422), ("a%00b", 422)]
+)
+def test_a_forecast_that_nobody_gives(client: httpx.Client, user: str, status: int) -> None:
+    answer = client.get(f"/learners/{user}/forecast")
+    assert answer.status_code == status
+    check_problem(status, answer.headers["content-type"], answer.content)
+    assert ("retry-after" in answer.headers) is (status == 503)
 
 
 BODIES = {"POST": ("/practice-tasks", NEW), "PATCH": ("/practice-tasks/x", DONE)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,17 +14,18 @@ import pytest
 from pydantic import SecretStr
 
 from inference.models import Models
-from inference.service import Inference
+from inference.service import MOST_LATER, Inference
+from inference.waiting import first_of
 from schemas import codec, topics
 from schemas.codec import Raw
-from schemas.events import ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
+from schemas.events import Candidate, ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
 from streams.health import Health
 from streams.numbering import Place, Publication, Stands
 from streams.patience import Patience
 from streams.store import Store
-from tests.running import settings_of, task, values_of
+from tests.running import read_all, settings_of, task, values_of
 from tests.servers import wait_until
 from tests.unit.simulated import fitted
 from training import artifacts, export
@@ -259,6 +261,87 @@ def test_a_reply_topic_that_does_not_exist_holds_nobody_up(
     assert {a["request_id"] for a in values_of(settings, topics.PREDICTION)} == {"r1", "r2"}
 
 
+REPLY = (("reply-topic", b"reply.tests"), ("correlation-id", b"c-1"))
+
+
+def replies(inference: Inference, settings: Settings, *raws: Raw) -> list[dict[str, Any]]:
+    """What comes back on a reply topic, each with its type."""
+    reply = topics.reply("tests")
+    declare.create(kafka.admin(settings), [(settings.topic_prefix + reply.name, reply)], 1)
+    inference.answer(raws)
+    while inference.later:
+        inference._explain(inference.later.popleft())
+    assert inference.publisher.flush(30) == 0
+    found = read_all(settings, reply)
+    return [
+        json.loads(raw.value or b"") | {"type": dict(raw.headers)["ce_type"].decode()}
+        for raw in found
+    ]
+
+
+def test_a_forecast_is_for_its_asker_only(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    cells = (
+        Candidate(topic="topic-2", difficulty="hard"),
+        Candidate(topic="?", difficulty="easy"),
+    )
+    some, every = replies(
+        inference,
+        settings,
+        asked("r1", REPLY, purpose="forecast", candidates=cells),
+        asked("r2", REPLY, purpose="forecast"),
+    )
+    assert (some["type"], some["request_id"]) == ("retrace.forecast", "r1")
+    assert [(c["topic"], c["source"]) for c in some["cells"]] == [
+        ("topic-2", "lstm"),
+        ("?", "lnirt"),
+    ]
+    assert len(every["cells"]) == 12
+    assert every["model_version"] == 1
+    assert values_of(settings, topics.PREDICTION) == []
+
+
+def test_why_is_told_and_before_a_model_refused(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    (none,) = replies(inference, settings, asked("r1", REPLY, purpose="why"))
+    assert (none["type"], none["reason"]) == (
+        "retrace.refusal",
+        "no model yet: nothing moved the default",
+    )
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    values = [json.dumps(task(f"w{n}", user_id="user-1")) for n in range(3)]
+    done = [TaskCompleted.model_validate_json(value) for value in values]
+    Store(inference.reads.engine).record(
+        [Publication(each, Place(0, n)) for n, each in enumerate(done)], None
+    )
+    later = NOW + timedelta(minutes=4)
+    told = replies(inference, settings, asked("r2", REPLY, purpose="why", started_at=later))[-1]
+    assert told["type"] == "retrace.why"
+    assert sum(effect["kind"] == "completion" for effect in told["effects"]) == 3
+    assert told["history_length"] == 3
+
+
+def test_who_cannot_be_answered_is_told_why(inference: Inference, settings: Settings) -> None:
+    bad = Raw("prediction-request", 2, 9, b"k", b'{"request_id": 7}', REPLY)
+    (refused,) = replies(inference, settings, bad)
+    assert (refused["type"], refused["request_id"]) == ("retrace.refusal", "c-1")
+    assert refused["reason"].startswith("not answered: request_id: ")
+    assert len(values_of(settings, topics.DEAD_LETTERS)) == 1
+
+
+def test_too_many_explanations_are_refused_not_kept(
+    inference: Inference, settings: Settings
+) -> None:
+    raws = [asked(f"r{n}", REPLY, purpose="forecast") for n in range(MOST_LATER + 3)]
+    kinds = Counter(reply["type"] for reply in replies(inference, settings, *raws))
+    assert kinds == {"retrace.refusal": 3, "retrace.forecast": MOST_LATER}
+
+
 def test_bad_requests_are_dead_letters_and_the_rest_is_answered(
     inference: Inference, settings: Settings
 ) -> None:
@@ -279,7 +362,7 @@ def test_a_request_waits_for_a_completion_that_it_must_know(
     later = NOW + timedelta(minutes=4)
     inference.answer([asked("r1", after="4@0", started_at=later), asked("r2")])
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r2"]
-    assert inference.waiting.first_held() == {0: 0}
+    assert first_of(inference.waiting.held) == {0: 0}
     store.record([Publication(done, Place(4, 0))], Stands(topic_id, "t", {4: 0}, {4: 1}))
     inference.answer([])
     told = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}

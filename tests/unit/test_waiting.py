@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from inference.waiting import Asked, Waiting
+from inference.waiting import Asked, Waiting, first_of
 from schemas.codec import Raw
 from schemas.events import PredictionRequest
 
@@ -46,11 +46,11 @@ def test_others_do_not_wait_for_one_that_does() -> None:
         (2, ""),
         (3, ""),
     ]
-    assert waiting.first_held() == {1: 1}
+    assert first_of(waiting.held) == {1: 1}
     assert names(waiting.ready([asked(4, None)])) == [(4, "")]
     recording.positions = {3: 18}
     assert names(waiting.ready([])) == [(1, "")]
-    assert waiting.first_held() == {}
+    assert first_of(waiting.held) == {}
 
 
 def test_a_wait_ends_and_says_what_is_lacking() -> None:
@@ -70,4 +70,4 @@ def test_nobody_waits_for_a_store_that_is_away_or_at_the_end() -> None:
 def test_the_first_held_of_each_partition_is_what_may_be_committed() -> None:
     waiting = Waiting(Recording())
     assert waiting.ready([asked(n, "0@0") for n in (5, 8, 3, 6)]) == []
-    assert waiting.first_held() == {1: 3, 0: 6}
+    assert first_of(waiting.held) == {1: 3, 0: 6}

@@ -1,0 +1,35 @@
+"""What every call works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from gateway.link import Link
+from gateway.problems import store_away
+from gateway.tasks import Tasks
+from schemas.settings import Settings
+from streams.health import Health
+
+STORE_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Face:
+    """What the routes work with."""
+
+    settings: Settings
+    health: Health
+    link: Link
+    tasks: Tasks
+
+
+async def stored(work: Any, *args: Any) -> Any:
+    """A store call off the event loop; a problem where it takes too long to keep the promise."""
+    try:
+        with anyio.fail_after(STORE_SECONDS):
+            return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True)
+    except TimeoutError:
+        raise store_away() from None

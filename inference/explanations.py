@@ -1,0 +1,100 @@
+"""Forecasts and explanations: answered to their asker only, after predictions that wait."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from inference.answers import clamped
+from inference.learners import Ask
+from inference.models import Serving
+from inference.predictor import Answer, Reader
+from inference.waiting import Asked
+from inference.why import explain
+from schemas.events import PredictionRequest
+from schemas.replies import Forecast, ForecastCell, Refusal, Reply, Why
+
+MOST_CELLS = 500
+
+
+class Explanations:
+    """``read`` reaches the store."""
+
+    def __init__(self, read: Reader) -> None:
+        self.read = read
+
+    def of(self, one: Asked, serving: Serving, now: datetime) -> Reply:
+        """The reply to a request that is no practice."""
+        request = one.request
+        if request.expires_at is not None and request.expires_at < now:
+            return refusal(request.request_id, "expired before it was read")
+        if request.purpose == "forecast":
+            return self._forecast(request, serving, now)
+        return self._why(request, serving, now)
+
+    def _forecast(self, request: PredictionRequest, serving: Serving, now: datetime) -> Reply:
+        if request.candidates is None:
+            words = serving.predictor.words()[:MOST_CELLS]
+        else:
+            words = [(cell.topic, cell.difficulty) for cell in request.candidates]
+        started_at = clamped(request.started_at, now).timestamp()
+        asks = [Ask(request.user_id, *pair, started_at) for pair in words]
+        answers = serving.predictor.answer(asks, self.read)
+        cells = [_cell(*pair, answer) for pair, answer in zip(words, answers, strict=True)]
+        return Forecast(
+            request_id=request.request_id,
+            user_id=request.user_id,
+            cells=tuple(cells),
+            history_length=max((answer.history_length for answer in answers), default=0),
+            **_version(serving),
+            predicted_at=datetime.now(UTC),
+        )
+
+    def _why(self, request: PredictionRequest, serving: Serving, now: datetime) -> Reply:
+        if serving.updated is None:
+            return refusal(request.request_id, "no model yet: nothing moved the default")
+        found = self.read({request.user_id: 0})
+        if found is None:
+            return refusal(request.request_id, "store unavailable")
+        started_at = clamped(request.started_at, now).timestamp()
+        ask = Ask(request.user_id, request.topic, request.difficulty, started_at)
+        explained = explain(serving.predictor, ask, found[1])
+        answer = explained.answer
+        return Why(
+            request_id=request.request_id,
+            task_id=request.task_id,
+            user_id=request.user_id,
+            topic=request.topic,
+            difficulty=request.difficulty,
+            p_correct=answer.p_correct,
+            expected_seconds=answer.expected_seconds,
+            source=answer.source,  # type: ignore[arg-type]
+            reason=answer.reason,
+            effects=explained.effects,
+            words=explained.words,
+            history_length=answer.history_length,
+            **_version(serving),
+            predicted_at=datetime.now(UTC),
+        )
+
+
+def refusal(request_id: str, reason: str) -> Refusal:
+    return Refusal(request_id=request_id, reason=reason, predicted_at=datetime.now(UTC))
+
+
+def _version(serving: Serving) -> dict[str, int]:
+    updated = serving.updated
+    if updated is None:
+        return {}
+    return {"model_version": updated.version, "model_revision": updated.revision}
+
+
+def _cell(topic: str, difficulty: str, answer: Answer) -> ForecastCell:
+    return ForecastCell(
+        topic=topic,
+        difficulty=difficulty,
+        p_correct=answer.p_correct,
+        expected_seconds=answer.expected_seconds,
+        seconds_low=answer.seconds_low,
+        seconds_high=answer.seconds_high,
+        source=answer.source,  # type: ignore[arg-type]
+    )
