@@ -34,7 +34,7 @@ def view(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
-    return _table(
+    return table(
         COLUMNS,
         [
             (
@@ -47,7 +47,7 @@ def _rows(rows: list[dict[str, Any]]) -> Table:
 
 
 def _latencies(rows: list[dict[str, Any]]) -> Table:
-    return _table(
+    return table(
         LATENCY,
         [
             (
@@ -68,7 +68,7 @@ def _peers(report: Mapping[str, Any]) -> Table:
         for peer in report["peers"]
         if "failed" not in peer
     ]
-    return _table(
+    return table(
         PEERS,
         [
             (name, grouped(run["events"]), f"{run['seconds']['stored']:.1f}", *_common(run), ratio)
@@ -96,7 +96,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> Table:
+def table(names: Sequence[str], rows: Sequence[Sequence[str]], left: int = 0) -> Table:
     """Never narrower than its figures, which lose their meaning when they are wrapped."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for at, name in enumerate(names):

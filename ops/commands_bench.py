@@ -99,6 +99,44 @@ def ingest(
     command.run(asked, as_json=as_json)
 
 
+@bench_app.command()
+def predict(
+    rates: Annotated[str, typer.Option(metavar="N,…", help="Requests a second.")] = "50,200,500",
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="How long at each rate.")
+    ] = 30,
+    learners: Annotated[int, typer.Option(min=1, max=99_999, help="Who is asked about.")] = 5000,
+    longest: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Histories have 0 to so many tasks.")
+    ] = 1000,
+    training_rate: Annotated[
+        float, typer.Option(min=0, max=10_000, help="Requests a second while trainings run; 0: no.")
+    ] = 200,
+    saturation: Annotated[
+        int, typer.Option(min=100, max=MOST_ROWS, help="Requests at once, for the throughput.")
+    ] = 10_000,
+    keras_requests: Annotated[
+        int, typer.Option(min=3, max=10_000, help="Requests to the Keras peer.")
+    ] = 30,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Milliseconds from a request's due time to its answer, idle and while trainings run.
+
+    A real trainer and a real inference on servers as for `bench ingest`. In an open loop: a request
+    is due when the schedule says, whatever became of those before it.
+
+    Peers: a bare echo over the same topics at the same rates, and the Keras models of the system
+    that Retrace replaces over whole histories.
+    """
+    from benchmarks import predict as command
+
+    asked = command.Asked(
+        _numbers("rates", rates, 1, 10_000), seconds, learners, longest, training_rate, saturation,
+        keras_requests,
+    )  # fmt: skip
+    command.run(asked, as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
     return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
 

@@ -1,0 +1,113 @@
+"""The services that `retrace bench predict` measures, the echo beside them, and trainings."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from confluent_kafka.admin import AdminClient
+
+from benchmarks import ingest_watch, peer_job
+from benchmarks.child import MeasurementFailed
+from benchmarks.ingest_ground import Servers
+from benchmarks.ingest_own import environment
+from benchmarks.ingest_peers import ROOT
+from benchmarks.ingest_watch import Running
+from ops import train
+from ops.processes import Process
+from schemas import topics
+from schemas.settings import PREFIX, Settings
+from streams import declare, kafka
+
+START_SECONDS = 60.0
+
+
+@contextmanager
+def services(on: Servers, settings: Settings) -> Iterator[Running]:
+    """A trainer, and an inference that is ready."""
+    processes = [_process(settings, name) for name in ("trainer", "inference")]
+    with ingest_watch.running(processes, on.pids) as running:
+        _await(running, lambda: _ready(settings), "inference")
+        yield running
+
+
+def _process(settings: Settings, name: str) -> Process:
+    argv = [sys.executable, "-m", "ops.cli", name]
+    ports = {
+        PREFIX + port.upper(): str(getattr(settings, port))
+        for port in ("trainer_port", "inference_port")
+    }
+    log = settings.data_dir / f"{name}.log"
+    return Process(name, argv, environment(settings) | ports, log, restart=False)
+
+
+@contextmanager
+def echoing(settings: Settings) -> Iterator[str]:
+    """The echo's topic, while it runs."""
+    topic = topics.PREDICTION_REQUEST
+    name = settings.topic_prefix + "echo"
+    declare.create(kafka.admin(settings), [(name, topic)], 1)
+    config = kafka.client(settings)
+    job = peer_job.Job(
+        kafka={key: value for key, value in config.items() if not callable(value)},
+        topic=name, prefix=settings.topic_prefix, database="", partitions=6,
+        folder=str(settings.data_dir),
+    )  # fmt: skip
+    told = {peer_job.VARIABLE: json.dumps(asdict(job)), "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-m", "benchmarks.peer_echo"]
+    log = settings.data_dir / "echo.log"
+    process = Process("echo", argv, environment(settings) | told, log, restart=False)
+    edge = kafka.admin(settings)
+    with ingest_watch.running([process], {}) as peer:
+        _await(peer, lambda: _has_members(edge, job.group), "the echo")
+        yield name
+        peer.check()
+
+
+def _has_members(edge: AdminClient, group: str) -> bool:
+    described = edge.describe_consumer_groups([group], request_timeout=10)[group].result(20)
+    return any(member.assignment.topic_partitions for member in described.members)
+
+
+def train_once(settings: Settings, running: Running) -> None:
+    """A manual training to its end; raises MeasurementFailed where it does not end well."""
+    wanted = train.request(settings, datetime.now(UTC))
+    outcome = train.publish_and_wait(settings, wanted, lambda _: running.check())
+    if outcome.state == "failed":
+        raise MeasurementFailed(f"a training failed: {outcome.reason}")
+    if outcome.state == "published":
+        wanted_version = outcome.version or 0
+        _await(running, lambda: version(settings) >= wanted_version, "the new version")
+
+
+def _ready(settings: Settings) -> bool:
+    return bool(_readiness(settings).get("ready"))
+
+
+def version(settings: Settings) -> int:
+    """The version that serves; 0 before any."""
+    return int(_readiness(settings).get("version") or 0)
+
+
+def _readiness(settings: Settings) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{settings.inference_port}/readyz"
+    try:
+        return dict(httpx.get(url, timeout=2.0, trust_env=False).json())
+    except httpx.HTTPError:
+        return {}
+
+
+def _await(running: Running, condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        running.check()
+        if time.monotonic() > deadline:
+            raise MeasurementFailed(f"{what} did not come in {START_SECONDS:.0f} s")
+        time.sleep(0.1)

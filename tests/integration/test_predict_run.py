@@ -1,0 +1,45 @@
+"""`retrace bench predict` on real servers: every request answered, histories as they should be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from benchmarks import predict, predict_prefill
+from benchmarks.ingest_ground import Servers
+from schemas.settings import Settings
+from streams.store import Store
+from tests.running import opened, settings_of
+
+
+def test_a_small_run(kafka: str, database_url: str, tmp_path: Path) -> None:
+    settings = Settings(kafka_bootstrap=kafka, database_url=SecretStr(database_url), train_epochs=2)
+    asked = predict.Asked([40], 1.0, 30, 20, 40.0, 60, 3)
+    told: list[str] = []
+    found = predict.measure(asked, Servers(settings, tmp_path), told.append)
+    (row,) = found["rates"]
+    assert row["own"]["samples"] == row["echo"]["samples"] == 40
+    assert 0 < row["own"]["p50"] <= row["own"]["p99"]
+    assert found["training"]["own"]["samples"] == 40
+    assert found["training"]["trainings"] >= 1
+    assert found["saturated"]["per_second"] > 0
+    assert set(found["peak_mib"]) == {"trainer", "inference"}
+    assert set(found["ratio"]) == {
+        "echo_p50_at_40", "echo_p99_at_40", "training_p50", "training_p99", "keras",
+    }  # fmt: skip
+
+
+def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_path: Path) -> None:
+    store: Store = opened(settings_of(kafka, database_url, tmp_path))
+    store.prepare(5)
+    rows, _ = predict_prefill.prefill(store, 12, 9)
+    lengths = {n: predict_prefill.length_of(n, 9) for n in range(1, 13)}
+    query = text("SELECT user_id, count(*), bool_and(number > 0) FROM completions GROUP BY user_id")
+    with store.engine.connect() as connection:
+        counts = {user: count for user, count, _ in connection.execute(query)}
+    assert counts == {predict_prefill.name_of(n): c for n, c in lengths.items() if c}
+    assert rows == sum(lengths.values()) == store.standing()[1]
+    assert [item.number for item in store.numbered(1, rows)] == list(range(1, rows + 1))
+    store.engine.dispose()
