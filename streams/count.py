@@ -16,15 +16,14 @@ from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
 from streams import counting, database, kafka, metrics
-from streams.counting import Cadence, Counter
+from streams.counting import Cadence, Counter, Interval
 from streams.letters import bury
 from streams.patience import Patience
 from streams.store import Store
 from streams.windows import Rule
 
 log = structlog.get_logger("retrace")
-HEAL_AT_ONCE = 10
-HEAL_ITEMS = 1000
+HEAL_ITEMS, HEAL_MESSAGES = 1000, 100
 
 
 def rule(settings: Settings) -> Rule:
@@ -102,16 +101,15 @@ class Count:
             return 0
         seen = counter.seen if counter.generation == generation else counting.Intervals()
         healed = 0
-        for first, last in seen.gaps(highest)[:HEAL_AT_ONCE]:
-            for start in range(first, min(last, first + HEAL_AT_ONCE * HEAL_ITEMS) + 1, HEAL_ITEMS):
-                healed += self._announce(generation, start, min(last, start + HEAL_ITEMS - 1))
+        for spans in counting.portions(seen.gaps(highest), HEAL_ITEMS, HEAL_MESSAGES):
+            healed += self._announce(generation, spans)
         if healed:
             metrics.HEALED.inc(healed)
             log.warning("healed a gap", announced_again=healed, of=highest)
         return healed
 
-    def _announce(self, generation: int, first: int, last: int) -> int:
-        items = self.patience.call("store", database.is_away, self.store.numbered, first, last)
+    def _announce(self, generation: int, spans: Sequence[Interval]) -> int:
+        items = self.patience.call("store", database.is_away, self.store.numbered, *spans)
         event = events.Completions(generation=generation, items=tuple(items))
         self._publish(codec.encode(topics.COMPLETIONS, event, "streams", prefix=self._prefix))
         return len(items)

@@ -7,9 +7,11 @@ written over a new one can neither lose a count nor make one twice.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import itemgetter
 
 from schemas.events import Completions, NumberedCompletion
 from streams.windows import Rule, Windows
@@ -27,7 +29,8 @@ class Intervals:
         return sum(last - first + 1 for first, last in self.spans)
 
     def __contains__(self, number: int) -> bool:
-        return any(first <= number <= last for first, last in self.spans)
+        at = bisect_right(self.spans, number, key=itemgetter(0)) - 1
+        return at >= 0 and number <= self.spans[at][1]
 
     def add(self, numbers: Iterable[int]) -> Intervals:
         """With these numbers too."""
@@ -58,6 +61,24 @@ def _runs(numbers: Iterable[int]) -> Iterator[Interval]:
         first = last = number
     if first is not None and last is not None:
         yield first, last
+
+
+def portions(spans: Iterable[Interval], size: int, most: int) -> list[list[Interval]]:
+    """The first numbers of these spans, ascending, ``size`` in a portion, in at most ``most``."""
+    found: list[list[Interval]] = [[]]
+    room = size
+    for first, last in spans:
+        while first <= last:
+            if not room:
+                if len(found) == most:
+                    return found
+                found.append([])
+                room = size
+            end = min(last, first + room - 1)
+            found[-1].append((first, end))
+            room -= end - first + 1
+            first = end + 1
+    return [portion for portion in found if portion]
 
 
 @dataclass(frozen=True)

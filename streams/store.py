@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -32,7 +33,7 @@ from schemas import tables
 from schemas.errors import RetraceError
 from schemas.events import NumberedCompletion
 from streams import database
-from streams.counting import Cadence
+from streams.counting import Cadence, Interval
 from streams.numbering import (
     Numbered,
     Outcome,
@@ -45,6 +46,11 @@ from streams.numbering import (
 from streams.rows import COLUMNS, packed
 
 log = structlog.get_logger("retrace")
+_WITHIN = text(
+    """SELECT number, completed_at
+    FROM unnest(cast(:firsts AS bigint[]), cast(:lasts AS bigint[])) AS span(first, last)
+    JOIN completions ON number BETWEEN first AND last ORDER BY number"""
+)
 _NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
 
 
@@ -144,14 +150,11 @@ class Store:
             rows = connection.execute(select(table).order_by(table.c.first_number)).all()
         return tuple(Cadence(row.first_number, row.every) for row in rows)
 
-    def numbered(self, first: int, last: int) -> list[NumberedCompletion]:
-        """The completions numbered ``first`` … ``last``, both included."""
-        table = tables.completions
-        query = select(table.c.number, table.c.completed_at).where(
-            table.c.number.between(first, last)
-        )
+    def numbered(self, *spans: Interval) -> list[NumberedCompletion]:
+        """The completions numbered within these spans, both ends included, ascending."""
+        firsts, lasts = zip(*spans, strict=True) if spans else ((), ())
         with self.engine.connect() as connection:
-            rows = connection.execute(query.order_by(table.c.number)).all()
+            rows = connection.execute(_WITHIN, {"firsts": [*firsts], "lasts": [*lasts]}).all()
         return [NumberedCompletion(number=n, completed_at=at) for n, at in rows]
 
 

@@ -41,5 +41,5 @@ def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_
         counts = {user: count for user, count, _ in connection.execute(query)}
     assert counts == {predict_prefill.name_of(n): c for n, c in lengths.items() if c}
     assert rows == sum(lengths.values()) == store.standing()[1]
-    assert [item.number for item in store.numbered(1, rows)] == list(range(1, rows + 1))
+    assert [item.number for item in store.numbered((1, rows))] == list(range(1, rows + 1))
     store.engine.dispose()

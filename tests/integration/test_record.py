@@ -134,7 +134,7 @@ def test_one_refused_row_of_a_thousand_fails_alone(settings: Settings) -> None:
     assert [p.task.task_id for p, _ in outcome.refused] == ["row-617"]
     assert not outcome.advanced
     assert [number for number, _ in outcome.numbered.fresh] == list(range(1, 1000))
-    assert store.standing()[1] == len(store.numbered(1, 1000)) == 999
+    assert store.standing()[1] == len(store.numbered((1, 1000))) == 999
     store.engine.dispose()
 
 

@@ -80,7 +80,7 @@ def counted(settings: Settings, store: Store) -> counting.Counter:
 def check_windows(settings: Settings, store: Store) -> None:
     counter = counted(settings, store)
     last = store.standing()[1]
-    starts = Counter(rule(settings).start(item.completed_at) for item in store.numbered(1, last))
+    starts = Counter(rule(settings).start(item.completed_at) for item in store.numbered((1, last)))
     assert dict(counter.windows.counts) == dict(starts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.events import NumberedCompletion
-from streams.counting import Cadence
+from streams.counting import Cadence, Interval
 from streams.numbering import Outcome, Publication, Recorded, assign, claim
 
 
@@ -47,8 +47,10 @@ class Shelf:
     def standing(self) -> tuple[int, int]:
         return self.generation, len(self.known)
 
-    def numbered(self, first: int, last: int) -> list[NumberedCompletion]:
+    def numbered(self, *spans: Interval) -> list[NumberedCompletion]:
         wanted = sorted((r.number, r.completed_at) for r in self.known.values())
         return [
-            NumberedCompletion(number=n, completed_at=at) for n, at in wanted if first <= n <= last
+            NumberedCompletion(number=n, completed_at=at)
+            for n, at in wanted
+            if any(first <= n <= last for first, last in spans)
         ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Completions, NumberedCompletion
 from streams import counting
-from streams.counting import Cadence, Counter, Intervals, count, is_due
+from streams.counting import Cadence, Counter, Intervals, count, is_due, portions
 from streams.windows import Rule
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,3 +93,22 @@ def test_a_counter_is_ahead_by_its_generation_or_by_a_number() -> None:
     assert not counting.is_ahead(counter, 5, 7)
     assert not counting.is_ahead(counter, 6, 0)
     assert not counting.is_ahead(Counter(), 0, 0)
+
+
+@given(
+    st.sets(st.integers(1, 200)).map(lambda numbers: Intervals().add(numbers)),
+    st.integers(1, 30),
+    st.integers(1, 6),
+)
+def test_portions_are_the_first_numbers_in_order(held: Intervals, size: int, most: int) -> None:
+    found = portions(held.spans, size, most)
+    numbers = [[n for first, last in spans for n in range(first, last + 1)] for spans in found]
+    wanted = [n for first, last in held.spans for n in range(first, last + 1)][: size * most]
+    assert [n for portion in numbers for n in portion] == wanted
+    assert all(len(portion) == size for portion in numbers[:-1])
+    assert all(0 < len(portion) <= size for portion in numbers)
+
+
+def test_many_small_gaps_take_few_portions() -> None:
+    gaps = Intervals().add(range(1, 20_000, 2)).gaps(20_000)
+    assert [len(spans) for spans in portions(gaps, 1000, 100)] == [1000] * 10
