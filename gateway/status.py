@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.settings import Settings, masked
-from streams import count, counting, declare, tails
+from streams import count, counting, declare, scores, tails
 from streams.patience import first_line
 from training.registry import Registry
 
@@ -25,7 +25,9 @@ GROUPS = {
     "retrace-count": topics.COMPLETIONS,
     "retrace-trainer": topics.TRAIN_REQUEST,
     "retrace-inference": topics.PREDICTION_REQUEST,
+    "retrace-predictions": topics.PREDICTION,
 }
+SCORES = 20
 _REQUESTS = text(
     "SELECT state, count(*) AS requests FROM train_requests WHERE trigger = 'count' GROUP BY state"
 )
@@ -44,6 +46,7 @@ def gather(settings: Settings, engine: Engine) -> dict[str, Any]:
         "train_requests": lambda: _requests(engine),
         "last_training": lambda: _last_training(engine),
         "serving": lambda: _serving(settings, engine),
+        "accuracy": lambda: scores.newest(engine, SCORES),
         "model_files": lambda: _files(settings),
         "lag": lambda: _lag(settings),
         "dead_letters": lambda: tails.size(settings, topics.DEAD_LETTERS),

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import structlog
 from confluent_kafka import KafkaException
+from sqlalchemy.exc import DBAPIError
 
 from schemas import topics
 from schemas.errors import Unreachable
@@ -32,7 +33,7 @@ class Reads:
     def __init__(self, settings: Settings, health: Health) -> None:
         self.settings, self.health = settings, health
         url = settings.database_url.get_secret_value()
-        self.engine = database.connect(url, "inference")
+        self.engine = database.connect(url, "inference", reads=True)
         self.store, self.edge = Store(self.engine), kafka.admin(settings)
         self._again_at = self._topic_again_at = 0.0
         self._topic_id = ""
@@ -59,7 +60,7 @@ class Reads:
         if time.monotonic() < self._again_at:
             return None
         try:
-            found = work(*args, **kwargs)
+            found = self._twice(work, *args, **kwargs)
         except Exception as error:
             if not database.is_away(error) and not database.is_emptied(error):
                 raise
@@ -70,3 +71,13 @@ class Reads:
         if self.health.set("store", True):
             log.info("reached", dependency="store")
         return found
+
+    @staticmethod
+    def _twice(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Once more where a connection was lost: PostgreSQL may have been restarted meanwhile."""
+        try:
+            return work(*args, **kwargs)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        return work(*args, **kwargs)

@@ -16,6 +16,7 @@ from schemas.settings import Settings
 
 Part = Any
 MIB = 1_048_576
+MOST_LINES = 5
 
 
 def gather(settings: Settings) -> dict[str, Any]:
@@ -110,6 +111,24 @@ def _serving(part: Part, now: datetime) -> str:
     return f"version {part['version']}, trained {trained}, {learned}{score}"
 
 
+def _accuracy(part: Part, _now: datetime) -> str:
+    """The newest window, by version, source and arm."""
+    if not part:
+        return "no prediction compared with what happened yet"
+    window = [each for each in part if each["window_start"] == part[0]["window_start"]]
+    start = datetime.fromisoformat(part[0]["window_start"]).astimezone()
+    lines = [f"since {start:%H:%M}"]
+    for each in window[:MOST_LINES]:
+        version = f" version {each['version']}" if each["version"] else ""
+        arm = ", challenger" if each["arm"] == "challenger" else ""
+        lines.append(
+            f"{each['source']}{version}{arm}: {plural(each['rows'], 'task')}, log loss "
+            f"{each['log_loss']:.3f}, {100 * each['accuracy']:.0f} % right, "
+            f"{each['mae_seconds']:.1f} s off"
+        )
+    return "\n".join(lines)
+
+
 def _files(part: Part, _now: datetime) -> str:
     size = f"{part['bytes'] / MIB:.1f} MB"
     return f"{plural(part['versions'], 'version')}, {size}, in {part['store']}"
@@ -160,6 +179,7 @@ _PARTS: dict[str, Callable[[Part, datetime], str | Text]] = {
     "train_requests": _requests,
     "last_training": _training,
     "serving": _serving,
+    "accuracy": _accuracy,
     "model_files": _files,
     "lag": _lag,
     "dead_letters": _letters,

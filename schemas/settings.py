@@ -142,6 +142,12 @@ class Settings(BaseSettings):
         4013, description="Health and metrics of inference; 0: any free port."
     )
     inference_threads: int = Field(1, ge=1, le=64, description="Threads of a prediction.")
+    score_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Time between two looks at how predictions compare."
+    )
+    score_window_seconds: int = Field(
+        900, ge=60, le=86_400, description="Length of a window of prediction scores."
+    )
     challenger: str = Field(
         "",
         pattern=r"^$|^(lnirt|default):(0(\.\d+)?|1(\.0+)?)$",

@@ -159,3 +159,38 @@ issued_tasks = Table(
         postgresql_where=text("completed_at IS NOT NULL AND published_at IS NULL"),
     ),
 )
+
+# Predictions as published, and how their tasks ended, which scoring adds.
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("request_id", String(128), primary_key=True),
+    Column("arm", String(16), primary_key=True),
+    Column("task_id", String(128), nullable=False),
+    Column("user_id", String(128), nullable=False),
+    Column("p_correct", Double, nullable=False),
+    Column("expected_seconds", Double, nullable=False),
+    Column("seconds_low", Double, nullable=False),
+    Column("seconds_high", Double, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    _time("predicted_at"),
+    Column("is_correct", Boolean),
+    Column("actual_time_seconds", Double),
+    _time("completed_at", nullable=True),
+    Index(None, "task_id"),
+    Index(None, "predicted_at"),
+    Index(None, "completed_at"),
+)
+
+prediction_scores = Table(
+    "prediction_scores",
+    metadata,
+    Column("window_start", DateTime(timezone=True), primary_key=True),
+    Column("window_seconds", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("source", String(16), primary_key=True),
+    Column("arm", String(16), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("scores", JSONB, nullable=False),
+)

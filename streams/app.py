@@ -30,7 +30,9 @@ from streams import health as health_edge
 from streams.count import Count
 from streams.health import Health, Stillness
 from streams.patience import Patience, Stopped
+from streams.predictions import Keeper
 from streams.record import Recorder
+from streams.scoring import Scoring
 from streams.store import Store
 
 log = structlog.get_logger("retrace")
@@ -44,19 +46,27 @@ class CannotGoOn(RetraceError):
     """This worker won't count again by itself; one that begins again will."""
 
 
-class Record(Service):
-    """The record loop in a thread; its failure is the app's failure."""
+class Loop(Service):
+    """A loop in a thread; its failure is the app's failure."""
 
-    def __init__(self, recorder: Recorder, **kwargs: Any) -> None:
-        self.recorder = recorder
+    def __init__(self, loop: Recorder | Keeper, **kwargs: Any) -> None:
+        self.work = loop
         super().__init__(**kwargs)
 
     @Service.task
     async def _run(self) -> None:
-        await asyncio.to_thread(self.recorder.run)
+        await asyncio.to_thread(self.work.run)
 
     async def on_stop(self) -> None:
-        self.recorder.patience.stop.set()
+        self.work.patience.stop.set()
+
+
+class Record(Loop):
+    """task-completed to the store."""
+
+
+class Keep(Loop):
+    """Predictions to the store."""
 
 
 class Watch(Service):
@@ -117,7 +127,23 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
     _add_count(app, settings, Count(settings, store, patience))
     app.add_dependency(Watch(app, settings, patience))  # runs from before the first recovery on
     app.service(Record(Recorder(settings, store, patience)))
+    app.service(Keep(Keeper(settings, store.engine, patience)))
+    _add_scores(app, settings, Scoring(settings, store.engine, patience))
     return app
+
+
+def _add_scores(app: faust.App, settings: Settings, scoring: Scoring) -> None:
+    place = TP(settings.topic_prefix + topics.COMPLETIONS.name, 0)
+
+    @app.timer(interval=settings.score_seconds)
+    async def score() -> None:
+        """By whoever counts, so that one worker does."""
+        if app.rebalancing or place not in app.consumer.assignment():
+            return
+        try:
+            await asyncio.to_thread(scoring.turn)
+        except Stopped:
+            return
 
 
 def _add_count(app: faust.App, settings: Settings, count: Count) -> None:

@@ -28,10 +28,14 @@ MIGRATION_LOCK = 7_203_114
 UNDEFINED_TABLE = "42P01"
 
 
-def connect(url: str, application: str, *, pool: int = 5, statement_seconds: int = 60) -> Engine:
+def connect(
+    url: str, application: str, *, pool: int = 5, statement_seconds: int = 60, reads: bool = False
+) -> Engine:
     """An engine for a PostgreSQL URL. Raises ``ConfigurationError`` for anything else.
 
     ``statement_seconds`` bounds a statement, and a transaction that waits for its client; 0: not.
+    ``reads``: for single statements in a hurry; each is its own transaction, and a connection that
+    was lost meanwhile is noticed by it.
     """
     if not url:
         raise ConfigurationError(
@@ -46,7 +50,8 @@ def connect(url: str, application: str, *, pool: int = 5, statement_seconds: int
         raise ConfigurationError("RETRACE_DATABASE_URL must begin with postgresql://")
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
-        pool_pre_ping=True,
+        pool_pre_ping=not reads,
+        isolation_level="AUTOCOMMIT" if reads else None,
         pool_size=pool,
         max_overflow=pool,
         pool_timeout=5,

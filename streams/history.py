@@ -31,11 +31,17 @@ _NEWEST = f"""SELECT {_COLUMNS} FROM unnest(:users, :after) AS learner(id, after
             SELECT * FROM completions
             WHERE user_id = learner.id AND number > learner.after AND number <= :upto
             ORDER BY number DESC LIMIT :newest
-        ) AS newest ORDER BY number"""  # noqa: S608
-_OF_LEARNERS = text(_NEWEST).bindparams(
-    bindparam("users", type_=ARRAY(String)), bindparam("after", type_=ARRAY(BigInteger))
+        ) AS newest"""  # noqa: S608
+_LEARNERS = (
+    bindparam("users", type_=ARRAY(String)),
+    bindparam("after", type_=ARRAY(BigInteger)),
 )
-_GENERATION = text("SELECT generation FROM numbering")
+_OF_LEARNERS = text(f"{_NEWEST} ORDER BY number").bindparams(*_LEARNERS)
+# One row at least, so that a single statement tells of the generation too.
+_NEWER = text(
+    f"""SELECT (SELECT generation FROM numbering), new.*
+        FROM (SELECT) AS once LEFT JOIN ({_NEWEST}) AS new ON true ORDER BY new.number"""  # noqa: S608
+).bindparams(*_LEARNERS)
 
 
 def everything(engine: Engine, upto: int) -> History:
@@ -100,8 +106,8 @@ def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, H
     were numbered after the one given, together in ascending number."""
     values = {"users": [*after], "after": [*after.values()], "newest": newest, "upto": 2**62}
     with engine.connect() as connection:
-        generation = connection.execute(_GENERATION).scalar() or 0
-        return generation, columns(connection.execute(_OF_LEARNERS, values).all())
+        rows = connection.execute(_NEWER, values).all()
+    return rows[0][0] or 0, columns([row[1:] for row in rows if row[1] is not None])
 
 
 def columns(rows: Sequence[Row[tuple[object, ...]]] | Sequence[tuple[object, ...]]) -> History:

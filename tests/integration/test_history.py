@@ -12,6 +12,7 @@ from sqlalchemy import Engine, insert
 
 from schemas.tables import completions
 from streams import database, history
+from streams.store import Store
 
 ROWS, LEARNERS = 3_000, 150
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,3 +74,25 @@ def test_a_learner_of_everything_is_read_in_part(engine: Engine) -> None:
     held = found.numbers[found.users == "diligent"]
     assert held.tolist() == list(range(3 * ROWS - 250, 3 * ROWS))
     assert len(set(found.users)) > 10
+
+
+def test_what_is_newer_of_each_learner_and_the_generation(engine: Engine) -> None:
+    generation = Store(engine).standing()[0]
+    whole = history.of_learners(engine, ["learner-1", "learner-2"], ROWS)
+    ones = whole.numbers[whole.users == "learner-1"]
+    after = {"learner-1": int(ones[3]), "learner-2": 0, "nobody": 0}
+    found_generation, found = history.newer(engine, after, ROWS)
+    assert found_generation == generation
+    assert found.numbers.tolist() == [
+        n for n, user in zip(whole.numbers, whole.users, strict=True) if n > after[user]
+    ]
+    assert found.numbers[found.users == "learner-1"].tolist() == ones[4:].tolist()
+    _, few = history.newer(engine, {"learner-1": 0}, 2)
+    assert few.numbers.tolist() == ones[-2:].tolist()
+    assert few.seconds.tolist() == [5.0, 5.0]
+
+
+def test_nothing_newer_still_tells_the_generation(engine: Engine) -> None:
+    generation, found = history.newer(engine, {"nobody": 0}, 10)
+    assert (generation, len(found)) == (Store(engine).standing()[0], 0)
+    assert history.newer(engine, {}, 10)[0] == generation

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from inference.models import Models
 from inference.service import MOST_LATER, Inference
@@ -385,6 +386,26 @@ def test_without_the_store_every_request_is_still_answered(
     answers = values_of(settings, topics.PREDICTION)
     assert {a["reason"] for a in answers} == {"store unavailable"}
     assert patience.health.snapshot()["dependencies"]["store"]["ok"] is False
+
+
+def test_connections_that_were_cut_meanwhile_are_not_noticed(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    inference.answer([asked("r1")])
+    other = database.connect(settings.database_url.get_secret_value(), "tests")
+    cut = text(
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'retrace-inference'"""
+    )
+    with other.connect() as connection:
+        assert connection.execute(cut).scalars().all() != []
+    inference.answer([asked("r2")])
+    told = values_of(settings, topics.PREDICTION)
+    assert all(answer["reason"].startswith("trained on") for answer in told)
+    assert len(told) == 2
+    other.dispose()
 
 
 def test_expired_requests_get_the_cheap_default(inference: Inference, settings: Settings) -> None:

@@ -1,0 +1,96 @@
+"""Keeps predictions: the topic ``prediction`` to the store, the first of each request and arm.
+
+In a thread of its own inside the Faust app. Idempotent, so where it stands may be the group's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaException
+from sqlalchemy import Engine
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError, ProgrammingError
+
+from schemas import codec, tables, topics
+from schemas.codec import Bad, Raw
+from schemas.events import Prediction
+from schemas.settings import Settings
+from streams import database, kafka, metrics
+from streams.letters import bury
+from streams.patience import Patience, Stopped, first_line
+
+log = structlog.get_logger("retrace")
+GROUP = "retrace-predictions"
+BATCH = 1000
+
+
+class Keeper:
+    """The loop. ``run`` returns when ``patience.stop`` is set."""
+
+    def __init__(self, settings: Settings, engine: Engine, patience: Patience) -> None:
+        self.settings, self.engine, self.patience = settings, engine, patience
+        self.publisher = kafka.Publisher(settings)
+
+    def run(self) -> None:
+        """Keep until asked to stop; whatever is away is waited for."""
+        consumer = kafka.consumer(self.settings, GROUP)
+        consumer.subscribe([self.settings.topic_prefix + topics.PREDICTION.name])
+        try:
+            while not self.patience.stop.is_set():
+                messages = kafka.drain(consumer, BATCH, 0.2)
+                if not messages:
+                    continue
+                self.keep([kafka.raw(message) for message in messages])
+                try:
+                    consumer.commit(asynchronous=True)
+                except KafkaException as error:
+                    log.debug("not committed", because=first_line(error))
+        except Stopped:
+            log.info("stopped while waiting")
+        finally:
+            consumer.close()
+            self.publisher.flush()
+
+    def keep(self, raws: Sequence[Raw]) -> None:
+        """Keep a batch; what is no prediction becomes a dead letter."""
+        now, limit = datetime.now(UTC), topics.PREDICTION.max_bytes
+        found = [codec.decode(Prediction, limit, raw, now) for raw in raws]
+        self._bury([one for one in found if isinstance(one, Bad)], now)
+        rows = [_row(one) for one in found if isinstance(one, Prediction)]
+        if rows:
+            self.patience.call("store", _is_away, self._insert, rows)
+            metrics.PREDICTIONS.inc(len(rows))
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        statement = insert(tables.predictions).on_conflict_do_nothing()
+        with self.engine.begin() as connection:
+            connection.execute(statement, list(rows))
+
+    def _bury(self, bad: Sequence[Bad], now: datetime) -> None:
+        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
+        letters = [codec.dead_letter(one, name, now) for one in bad]
+        if letters:
+            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
+        for one in bad:
+            metrics.DEAD_LETTERS.labels(one.raw.topic, one.cause).inc()
+
+
+def _is_away(error: BaseException) -> bool:
+    """An emptied store, too, is waited for: recording makes its tables again."""
+    if isinstance(error, DataError):
+        return False
+    emptied = isinstance(error, ProgrammingError) and database.is_emptied(error)
+    return emptied or database.is_away(error)
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    same = (
+        "request_id", "arm", "task_id", "user_id", "p_correct", "expected_seconds", "seconds_low",
+        "seconds_high", "source", "predicted_at",
+    )  # fmt: skip
+    found = {name: getattr(prediction, name) for name in same}
+    return found | {"version": prediction.model_version or 0}

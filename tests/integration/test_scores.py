@@ -1,0 +1,205 @@
+"""The live accuracy on a real store: predictions beside what happened."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from schemas import codec, topics
+from schemas.events import Prediction, TaskCompleted
+from schemas.settings import Settings
+from schemas.tables import predictions
+from streams import declare, kafka, scores
+from streams.health import Health
+from streams.numbering import Place, Publication
+from streams.patience import Patience
+from streams.predictions import Keeper
+from streams.scores import Scores
+from streams.scoring import Scoring
+from streams.store import Store
+from tests.running import opened, read_all, settings_of, task, values_of
+from tests.servers import wait_until
+from training import metrics
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
+    return settings_of(kafka, database_url, tmp_path)
+
+
+@pytest.fixture
+def patience() -> Iterator[Patience]:
+    made = Patience(Health("tests"), threading.Event())
+    yield made
+    made.stop.set()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    made = opened(settings)
+    made.prepare(5)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def keeper(settings: Settings, store: Store, patience: Patience) -> Keeper:
+    declare.declare(settings)
+    return Keeper(settings, store.engine, patience)
+
+
+def prediction(name: str, **more: Any) -> Prediction:
+    values = {
+        "request_id": name, "task_id": name, "user_id": "ann", "topic": "t", "difficulty": "d",
+        "started_at": START, "p_correct": 0.7, "expected_seconds": 20.0, "seconds_low": 10.0,
+        "seconds_high": 40.0, "source": "lstm", "reason": "r", "model_version": 3,
+        "model_revision": 4, "history_length": 0, "predicted_at": START,
+    }  # fmt: skip
+    return Prediction.model_validate(values | more)
+
+
+def keep(keeper: Keeper, *kept: Prediction) -> None:
+    messages = [codec.encode(topics.PREDICTION, each, "tests") for each in kept]
+    keeper.keep([codec.Raw("prediction", 0, n, m.key, m.value) for n, m in enumerate(messages)])
+
+
+def complete(store: Store, *names: str, **more: Any) -> None:
+    values = {"user_id": "ann", "completed_at": "2026-03-01T12:05:00Z"} | more
+    tasks = [TaskCompleted.model_validate_json(json.dumps(task(n, **values))) for n in names]
+    store.record([Publication(each, Place(0, 0)) for each in tasks], None)
+
+
+def test_scores_are_those_of_the_evaluation(keeper: Keeper, store: Store) -> None:
+    random = np.random.default_rng(3)
+    n = 300
+    p = np.round(random.uniform(0.01, 0.99, n), 2)  # ties, too
+    correct, seconds = random.random(n) < p, np.exp(random.normal(3.0, 0.6, n))
+    expected = np.clip(np.exp(random.normal(3.0, 0.4, n)), 5.0, 600.0)
+    keep(keeper, *[
+        prediction(
+            f"p{i}", p_correct=float(p[i]), expected_seconds=float(expected[i]),
+            seconds_low=float(expected[i] / 2), seconds_high=float(expected[i] * 2),
+        )
+        for i in range(n)
+    ])  # fmt: skip
+    for i in range(n):
+        complete(store, f"p{i}", is_correct=bool(correct[i]), actual_time_seconds=float(seconds[i]))
+    (found,) = Scores(store.engine, 900).score()
+    wanted = metrics.score(correct, p, seconds, expected, expected / 2, expected * 2)
+    assert (found.rows, found.version, found.source) == (n, 3, "lstm")
+    assert found.window_start == START
+    for name in ("log_loss", "auc", "accuracy", "brier", "ece", "mae_seconds", "log_rmse"):
+        assert getattr(found, name) == pytest.approx(wanted[name], abs=1e-9), name
+    assert found.coverage_80 == pytest.approx(wanted["coverage_80"], abs=1e-9)
+
+
+def test_each_version_source_and_arm_by_itself_and_each_window(
+    keeper: Keeper, store: Store
+) -> None:
+    keep(
+        keeper,
+        prediction("a"),
+        prediction("a", arm="challenger", source="lnirt"),
+        prediction("b", model_version=None, model_revision=None, source="default"),
+        prediction("c"),
+    )
+    complete(store, "a", "b", is_correct=True, actual_time_seconds=20.0)
+    complete(store, "c", completed_at="2026-03-01T13:00:00Z", actual_time_seconds=50.0)
+    found = Scores(store.engine, 900).score()
+    told = {(s.window_start.hour, s.version, s.source, s.arm): s.rows for s in found}
+    assert told == {
+        (12, 3, "lstm", "champion"): 1,
+        (12, 3, "lnirt", "challenger"): 1,
+        (12, None, "default", "champion"): 1,
+        (13, 3, "lstm", "champion"): 1,
+    }
+    assert all(score.auc is None for score in found)
+
+
+def test_only_the_first_prediction_made_before_the_end_counts(keeper: Keeper, store: Store) -> None:
+    soon, after = (START + timedelta(minutes=n) for n in (1, 6))
+    keep(
+        keeper,
+        prediction("late", predicted_at=after),
+        prediction("other's", user_id="ben"),
+        prediction("twice", p_correct=0.9),
+        prediction("again", task_id="twice", p_correct=0.1, predicted_at=soon),
+        prediction("never"),
+    )
+    complete(store, "late", "other's", "twice", is_correct=True)
+    (found,) = Scores(store.engine, 900).score()
+    assert found.rows == 1
+    assert found.log_loss == pytest.approx(-np.log(0.9))
+
+
+def test_scoring_again_changes_nothing_and_tells_nothing(keeper: Keeper, store: Store) -> None:
+    keep(keeper, prediction("a"), prediction("a", p_correct=0.2))
+    complete(store, "a", is_correct=True)
+    mine = Scores(store.engine, 900)
+    assert [score.rows for score in mine.score()] == [1]
+    assert mine.score() == []
+    assert Scores(store.engine, 900).score() == []
+    keep(keeper, prediction("b"))
+    complete(store, "b", is_correct=False)
+    (grown,) = mine.score()
+    assert grown.rows == 2
+    newest = scores.newest(store.engine, 10)
+    assert [(each["rows"], each["version"]) for each in newest] == [(2, 3)]
+    assert newest[0]["log_loss"] == pytest.approx(grown.log_loss)
+
+
+def test_a_prediction_that_came_after_its_completion_was_recorded_counts(
+    keeper: Keeper, store: Store
+) -> None:
+    mine = Scores(store.engine, 900)
+    complete(store, "a", is_correct=True)
+    assert mine.score() == []
+    keep(keeper, prediction("a"))
+    assert [score.rows for score in mine.score()] == [1]
+
+
+def test_old_predictions_are_forgotten(keeper: Keeper, store: Store) -> None:
+    now = datetime.now(UTC)
+    keep(
+        keeper,
+        prediction("old", predicted_at=now - timedelta(days=31)),
+        prediction("new", predicted_at=now),
+    )
+    Scores(store.engine, 900).prune()
+    with store.engine.connect() as connection:
+        assert connection.execute(select(predictions.c.request_id)).scalars().all() == ["new"]
+
+
+def test_the_topic_is_kept_scored_and_published(
+    settings: Settings, keeper: Keeper, store: Store, patience: Patience
+) -> None:
+    bad = codec.Message(settings.topic_prefix + "prediction", b"k", b"no prediction", [])
+    good = codec.encode(topics.PREDICTION, prediction("a"), "t", prefix=settings.topic_prefix)
+    kafka.Publisher(settings).publish([bad, good])
+    thread = threading.Thread(target=keeper.run)
+    thread.start()
+    count = select(func.count()).select_from(predictions)
+
+    def kept() -> int:
+        with store.engine.connect() as connection:
+            return int(connection.execute(count).scalar_one())
+
+    wait_until(lambda: kept() == 1)
+    wait_until(lambda: len(read_all(settings, topics.DEAD_LETTERS)) == 1)
+    complete(store, "a", is_correct=True)
+    scoring = Scoring(settings, store.engine, patience)
+    assert [score.rows for score in scoring.turn()] == [1]
+    (event,) = values_of(settings, topics.PREDICTION_SCORE)
+    assert (event["rows"], event["version"], event["source"]) == (1, 3, "lstm")
+    patience.stop.set()
+    thread.join(30)
