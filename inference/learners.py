@@ -6,6 +6,8 @@ long the history is. Bounded: who was not asked about for longest goes first.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -49,13 +51,28 @@ class Ask:
 @dataclass
 class Held:
     """A learner: ``last`` number and how many completions are in the states at ``slot``; from
-    ``settled`` (milliseconds) on a start finds all of them completed; ``rows`` of his scopes."""
+    ``settled`` (milliseconds) on a start finds all of them completed.
+
+    ``keys`` of his scopes, sorted, and their ``rows``: dicts would take as much as the states.
+    """
 
     slot: int
     last: int = 0
     completions: int = 0
     settled: int = NEVER
-    rows: dict[int, int] = field(default_factory=dict)
+    keys: array[int] = field(default_factory=lambda: array("i"))
+    rows: array[int] = field(default_factory=lambda: array("i"))
+
+    def row(self, key: int) -> int:
+        """The row of a scope; BLANK where there is none."""
+        at = bisect_left(self.keys, key)
+        return self.rows[at] if at < len(self.keys) and self.keys[at] == key else BLANK
+
+    def add(self, key: int, row: int) -> None:
+        """A row for a scope that has none."""
+        at = bisect_left(self.keys, key)
+        self.keys.insert(at, key)
+        self.rows.insert(at, row)
 
 
 class Learners:
@@ -138,7 +155,7 @@ class Learners:
         places = np.zeros((len(asks), len(SCOPES)), dtype=np.int64)
         for line, (one, keys) in enumerate(zip(held, _keys(tasks).tolist(), strict=True)):
             if one is not None:
-                places[line] = [one.rows.get(key, BLANK) for key in keys]
+                places[line] = [one.row(key) for key in keys]
         return tasks, places
 
     def _said(self, tasks: Tasks, places: Ints, states: Ints) -> Opinion:
@@ -158,8 +175,7 @@ class Learners:
         tasks = self.served.encoder.tasks(new, slots)
         places = np.empty((len(tasks), len(SCOPES)), dtype=np.int64)
         for line, (user, keys) in enumerate(zip(new.users, _keys(tasks).tolist(), strict=True)):
-            rows = held[user].rows
-            places[line] = [rows[k] if k in rows else self._add_row(rows, k) for k in keys]
+            places[line] = [held[user].row(k) or self._add_row(held[user], k) for k in keys]
         inputs = walk(self._memory, tasks, places, self.served.encoder)
         self._run(tasks, inputs)
         settled = tasks.completed + (tasks.completed == tasks.started)
@@ -193,14 +209,15 @@ class Learners:
         held = self._held[user] = Held(self._slots.pop())
         return held
 
-    def _add_row(self, rows: dict[int, int], key: int) -> int:
+    def _add_row(self, held: Held, key: int) -> int:
         if not self._rows:
             first = len(self._memory.facts)
-            self._memory.make_room(0, 2 * first)
+            self._memory.make_room(0, grown(first))
             self._memory.forget(slice(0, 0), slice(first, None))
-            self._rows = list(range(2 * first - 1, first - 1, -1))
-        rows[key] = self._rows.pop()
-        return rows[key]
+            self._rows = list(range(grown(first) - 1, first - 1, -1))
+        row = self._rows.pop()
+        held.add(key, row)
+        return row
 
     def _make_room(self, users: set[str], staying: set[str]) -> None:
         """Slots for these learners; others go, those first who were not asked about for longest."""
@@ -211,16 +228,17 @@ class Learners:
             self._forget(user)
         while len(self._slots) < new:
             first = len(self._memory.session)
-            self._memory.make_room(2 * first, 0)
+            self._memory.make_room(grown(first), 0)
             self._memory.forget(slice(first, None), slice(0, 0))
             for state in self._states.values():
                 for part, values in state.items():
-                    state[part] = np.concatenate([values, np.zeros_like(values)])
-            self._slots += range(2 * first - 1, first - 1, -1)
+                    more = np.zeros((grown(first) - first, values.shape[1]), dtype=values.dtype)
+                    state[part] = np.concatenate([values, more])
+            self._slots += range(grown(first) - 1, first - 1, -1)
 
     def _forget(self, user: str) -> None:
         held = self._held.pop(user)
-        rows = list(held.rows.values())
+        rows = held.rows.tolist()
         self._memory.forget(held.slot, rows)
         for state in self._states.values():
             for values in state.values():
@@ -237,6 +255,11 @@ def rows_of(asks: Sequence[Ask]) -> History:
             for a in asks
         ]
     )
+
+
+def grown(size: int) -> int:
+    """A larger size, by a quarter: what is not used yet takes memory too."""
+    return size + size // 4
 
 
 def milliseconds(at: float) -> int:

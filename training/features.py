@@ -83,7 +83,7 @@ class Memory:
     def __init__(self, model: Lnirt, learners: int, rows: int) -> None:
         self.model = model
         self.facts = np.empty((rows, len(FIELDS)))
-        self.traces = np.empty((rows, 2, len(SPANS)))
+        self.traces = np.empty((rows, 2, len(SPANS)), dtype=np.float32)  # most of what is held
         self.irt = np.empty((learners, 5))
         self.session = np.empty(learners)
         self.previous = np.empty((learners, 2), dtype=np.int64)
@@ -117,7 +117,7 @@ class Memory:
         features = np.empty((len(at), FEATURES))
         scoped, general, crosses = np.split(features, [-GENERAL - CROSSES, -CROSSES], axis=1)
         cells = scoped.reshape(len(at), len(SCOPES), SCOPED)
-        _describe(cells, facts, self.traces[places[at]], started)
+        _describe(cells, facts, self.traces[places[at]].astype(np.float64), started)
         new = _begins_session(facts, started)
         logit = _logit(p)
         general[:, 0] = np.where(new, 0.0, np.log1p(self.session[learner]))
