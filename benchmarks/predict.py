@@ -35,6 +35,8 @@ from schemas.settings import Settings, load
 from streams import database, declare
 from streams.store import Store
 
+SERVICES = ("trainer", "inference")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -77,7 +79,7 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
         rows, took = predict_prefill.prefill(store, asked.learners, asked.longest)
         tell(f"{grouped(rows)} completions of {grouped(asked.learners)} learners in {took:.0f} s")
         store.engine.dispose()
-        with services(on, settings) as running, asking(settings, asked.learners) as asker:
+        with services(on, settings, SERVICES) as running, asking(settings, asked.learners) as asker:
             train_once(settings, running)
             tell("a first version serves")
             figures = _figures(asked, settings, running, asker, tell)

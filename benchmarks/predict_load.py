@@ -22,7 +22,8 @@ from benchmarks.child import MeasurementFailed
 from benchmarks.ingest_timeline import percentiles
 from benchmarks.predict_prefill import DIFFICULTIES, TOPICS, name_of
 from schemas import codec, topics
-from schemas.events import PredictionRequest
+from schemas.codec import Bad, Raw
+from schemas.events import Prediction, PredictionRequest
 from schemas.settings import Settings
 from streams import declare, kafka, tails
 
@@ -39,6 +40,8 @@ class Asker:
     learners: int
     reply: topics.Topic
     came: dict[str, float] = field(default_factory=dict)
+    wanted: str = ""
+    value: bytes = b""
 
     def __post_init__(self) -> None:
         config = {"linger.ms": 0, "partitioner": "murmur2_random"}
@@ -70,6 +73,19 @@ class Asker:
         self.await_answers(list(due))
         return percentiles([(self.came[name] - at) * 1000 for name, at in due.items()])
 
+    def ask(self, topic: str) -> str:
+        """Ask about anyone, and wait for the answer; its request."""
+        self.wanted = uuid.uuid4().hex
+        self._send(topic, self._anyone(), self.wanted)
+        self.await_answers([self.wanted])
+        return self.wanted
+
+    def answer(self) -> Prediction | None:
+        """The answer to what was asked last by ``ask``."""
+        raw = Raw(self.reply.name, 0, 0, None, self.value)
+        found = codec.decode(Prediction, self.reply.max_bytes, raw, datetime.now(UTC))
+        return None if isinstance(found, Bad) else found
+
     def await_answers(self, ids: list[str]) -> None:
         """Raises MeasurementFailed where one does not come."""
         self.producer.flush(30)
@@ -84,8 +100,8 @@ class Asker:
     def _anyone(self) -> int:
         return int(self.chance.integers(1, self.learners + 1))
 
-    def _send(self, topic: str, learner: int) -> str:
-        name = uuid.uuid4().hex
+    def _send(self, topic: str, learner: int, name: str = "") -> str:
+        name = name or uuid.uuid4().hex
         request = PredictionRequest(
             request_id=name,
             task_id=name,
@@ -131,4 +147,7 @@ def _hear(consumer: Consumer, asker: Asker, ended: Callable[[], bool]) -> None:
     while not ended():
         for message in kafka.drain(consumer, 1000, 0.1):
             at, found = time.monotonic(), dict[str, Any](message.headers() or [])
-            asker.came.setdefault(found.get("correlation-id", b"").decode(), at)
+            name = found.get("correlation-id", b"").decode()
+            if name == asker.wanted:
+                asker.value = message.value() or b""
+            asker.came.setdefault(name, at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,19 +30,18 @@ START_SECONDS = 60.0
 
 
 @contextmanager
-def services(on: Servers, settings: Settings) -> Iterator[Running]:
-    """A trainer, and an inference that is ready."""
-    processes = [_process(settings, name) for name in ("trainer", "inference")]
+def services(on: Servers, settings: Settings, names: Sequence[str]) -> Iterator[Running]:
+    """These services, and an inference among them that is ready."""
+    processes = [_process(settings, name, names) for name in names]
     with ingest_watch.running(processes, on.pids) as running:
         _await(running, lambda: _ready(settings), "inference")
         yield running
 
 
-def _process(settings: Settings, name: str) -> Process:
+def _process(settings: Settings, name: str, names: Sequence[str]) -> Process:
     argv = [sys.executable, "-m", "ops.cli", name]
     ports = {
-        PREFIX + port.upper(): str(getattr(settings, port))
-        for port in ("trainer_port", "inference_port")
+        PREFIX + f"{each}_port".upper(): str(getattr(settings, f"{each}_port")) for each in names
     }
     log = settings.data_dir / f"{name}.log"
     return Process(name, argv, environment(settings) | ports, log, restart=False)

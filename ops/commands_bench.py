@@ -137,6 +137,27 @@ def predict(
     command.run(asked, as_json=as_json)
 
 
+@bench_app.command()
+def freshness(
+    completions: Annotated[
+        int, typer.Option(min=50, max=100_000, help="How many are learned beforehand.")
+    ] = 700,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Fives that follow.")] = 20,
+    peer_epochs: Annotated[
+        int, typer.Option(min=2, help="Epochs of the peer that are run; the rest follow from them.")
+    ] = 2,
+    as_json: Json = False,
+) -> None:
+    """Seconds from the fifth completion published to the first prediction that has learned it.
+
+    Real streams, trainer and inference on servers as for `bench ingest`. The peer is the training
+    of the system that Retrace replaces, on as many completions.
+    """
+    from benchmarks import freshness as command
+
+    command.run(command.Asked(completions, repeats, peer_epochs), as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
     return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
 
