@@ -22,7 +22,7 @@ from training.served import Opinion, Served
 
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
-TAKE_OVER, TAKE_OVER_SECONDS = 32, 0.5
+PORTION, TAKE_OVER_SECONDS = 32, 0.5
 
 Numbers = tuple[float, float, float]
 
@@ -90,8 +90,8 @@ class Predictor:
             return
         until = time.monotonic() + TAKE_OVER_SECONDS
         users = other._learners.users()[::-1]
-        for first in range(0, len(users), TAKE_OVER):
-            if not self._catch_up(set(users[first : first + TAKE_OVER]), read):
+        for first in range(0, len(users), PORTION):
+            if not self._catch_up(set(users[first : first + PORTION]), read):
                 return
             if time.monotonic() > until:
                 return
@@ -116,20 +116,32 @@ class Predictor:
         return [found[at] for at in range(len(asks))]
 
     def _catch_up(self, users: set[str], read: Reader) -> bool:
-        """Learn what is newer of these learners; whether the store could be read."""
+        """Learn what is newer of these learners; whether the store could be read.
+
+        Whole histories come in portions, so that they never take much memory together.
+        """
         assert self._learners is not None
-        new = read({user: self._learners.last(user) for user in users})
+        cold = [user for user in users if not self._learners.last(user)]
+        first = cold[:PORTION] + [user for user in users if self._learners.last(user)]
+        rest = cold[PORTION:]
+        portions = [rest[at : at + PORTION] for at in range(0, len(rest), PORTION)]
+        return all(self._catch_up_with(some, users, read) for some in (first, *portions))
+
+    def _catch_up_with(self, some: Sequence[str], asked: set[str], read: Reader) -> bool:
+        assert self._learners is not None
+        new = read({user: self._learners.last(user) for user in some})
         if new is None:
             return False
         if new[0] != self._generation:
             self._learners.forget_all()
             self._generation = new[0]
-            new = read(dict.fromkeys(users, 0))
-        again = self._learners.learn(new[1], users) if new is not None else []
-        if new is not None and again:
-            new = read(dict.fromkeys(again, 0))
-            if new is not None:
-                self._learners.learn(new[1], users)
+            return self._catch_up(asked, read)
+        again = self._learners.learn(new[1], asked)
+        if not again:
+            return True
+        new = read(dict.fromkeys(again, 0))
+        if new is not None:
+            self._learners.learn(new[1], asked)
         return new is not None
 
     def _held_answer(self, ask: Ask, said: Opinion, at: int, here: bool) -> Answer:
