@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from benchmarks import predict, predict_prefill
+from benchmarks import freshness, predict, predict_prefill
 from benchmarks.ingest_ground import Servers
 from schemas.settings import Settings
 from streams.store import Store
@@ -43,3 +43,14 @@ def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_
     assert rows == sum(lengths.values()) == store.standing()[1]
     assert [item.number for item in store.numbered((1, rows))] == list(range(1, rows + 1))
     store.engine.dispose()
+
+
+def test_freshness_in_small(kafka: str, database_url: str, tmp_path: Path) -> None:
+    settings = Settings(kafka_bootstrap=kafka, database_url=SecretStr(database_url))
+    told: list[str] = []
+    found = freshness.measure(freshness.Asked(50, 2, 2), Servers(settings, tmp_path), told.append)
+    assert found["ms"]["samples"] == len(found["seconds"]) == 2
+    assert all(0 < each < freshness.MOST_SECONDS for each in found["seconds"])
+    assert found["peer"]["rows"] == 50
+    assert set(found["peak_mib"]) == set(freshness.SERVICES)
+    assert found["ratio"]["peer_training"] > 0

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import predict, predict_table
+from benchmarks import freshness, predict, predict_table
 from benchmarks.predict_prefill import length_of, name_of
 
 
@@ -66,3 +66,18 @@ def test_the_table_has_every_figure() -> None:
 def test_histories_have_every_length() -> None:
     assert {length_of(learner, 100) for learner in range(1, 102)} == set(range(101))
     assert name_of(7) == "learner-00007"
+
+
+def test_freshness_is_told_in_sentences() -> None:
+    told = freshness.sentences(
+        {
+            "asked": {"completions": 700},
+            "ms": {"samples": 20, "p50": 3210.0, "p95": 4500.0, "p99": 5000.0, "max": 5100.0},
+            "peer": {"seconds": 64.2},
+            "ratio": {"peer_training": 20.0},
+        }
+    )
+    assert "At 700 completions" in told
+    assert "p50 3.21 s, p95 4.50 s, most 5.10 s, of 20" in told
+    assert "64 s" in told
+    assert "20 times as long" in told
