@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from inference import metrics
 from inference.predictor import Predictor, Reader
 from schemas import codec, topics
 from schemas.codec import Bad
@@ -117,14 +118,18 @@ class Models:
             serving = self.current.updated.version if self.current.updated else None
             problem = f"version {updated.version} cannot be loaded: {error}"
             self.patience.health.note(model_problem=problem)
+            metrics.MODEL_PROBLEM.set(1)
             log.error("keeping the model that serves", serving=serving, because=problem)
             return False
         if self.read is not None:
             predictor.take_over(self.current.predictor, self.read)
         self.current = Serving(predictor, updated)
         self._swapped_at = time.monotonic()
+        metrics.REVISION.set(updated.revision)
+        metrics.SWAPS.inc()
         self.patience.health.note(version=updated.version, revision=updated.revision)
         if updated == self.wanted:
             self.patience.health.note(model_problem=None)
+            metrics.MODEL_PROBLEM.set(0)
         log.info("serving", version=updated.version, revision=updated.revision)
         return True

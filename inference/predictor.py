@@ -76,6 +76,11 @@ class Predictor:
         if answer.source == "default":
             raise ArtifactError(f"The version can't answer: {answer.reason}.")
 
+    @property
+    def learners_held(self) -> int:
+        """How many learners' states are in memory."""
+        return 0 if self._learners is None else len(self._learners)
+
     def words(self) -> list[tuple[str, str]]:
         """Every topic with every difficulty that the version knows."""
         if self._served is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from inference import metrics
 from inference.answers import Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
@@ -100,7 +102,7 @@ class Inference:
         Requests that must know a completion which is not recorded yet are put off, shortly; with
         ``at_once`` nothing is.
         """
-        now = datetime.now(UTC)
+        now, began = datetime.now(UTC), time.monotonic()
         new, letters = self._sorted(raws, now)
         ready = self.waiting.ready(new, at_once=at_once)
         practice = [pair for pair in ready if pair[0].request.purpose == "practice"]
@@ -109,6 +111,10 @@ class Inference:
         answered = self.answers.of(practice, self.models.current, now)
         for each in answered:
             self._reply(each.asked.raw, each.told)
+            metrics.PREDICTIONS.labels(each.told.source, each.told.arm).inc()
+        metrics.ANSWER_SECONDS.observe(time.monotonic() - began)
+        metrics.LEARNERS.set(self.models.current.predictor.learners_held)
+        metrics.PUT_OFF.set(len(self.waiting.held))
         lasting = [
             self._encoded(topics.PREDICTION, prediction)
             for each in answered
@@ -129,6 +135,7 @@ class Inference:
 
     def _explain(self, one: Asked) -> None:
         self._reply(one.raw, self.explanations.of(one, self.models.current, datetime.now(UTC)))
+        metrics.EXPLANATIONS.labels(one.request.purpose).inc()
 
     def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Message]]:
         asked, letters = [], []

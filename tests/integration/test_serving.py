@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -220,9 +221,13 @@ def test_a_damaged_version_never_replaces_a_working_one(
     problem = models.patience.health.snapshot()["model_problem"]
     assert "version 2 cannot be loaded" in problem
     assert "time.onnx" in problem
+    assert REGISTRY.get_sample_value("retrace_model_problem") == 1
+    assert REGISTRY.get_sample_value("retrace_serving_revision") == 1
     announce(settings, files, 3)
     wait_until(lambda: serves(models, 3))
     assert models.patience.health.snapshot()["model_problem"] is None
+    assert REGISTRY.get_sample_value("retrace_model_problem") == 0
+    assert REGISTRY.get_sample_value("retrace_serving_revision") == 3
 
 
 def _damaged(
