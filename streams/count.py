@@ -50,7 +50,7 @@ class Count:
 
     def __init__(self, settings: Settings, store: Store, patience: Patience) -> None:
         self.settings, self.store, self.patience = settings, store, patience
-        self.publisher = kafka.Publisher(settings)
+        self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})  # each is waited for
         self.rule = rule(settings)
         self._state: tuple[bytes, Counter] = (b"", Counter())
         self._standing = (0, 0)

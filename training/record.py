@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ArtifactError
 from training.metrics import Metrics, score_log_normal
-from training.mixture import Mixture, mixed, widths
+from training.mixture import Mixture, middle, mixed, widths
 
 KEPT = 2000
 LEAST_COMPARED = 10
@@ -77,8 +77,12 @@ class Record:
         correct = self.column("correct") > 0.5
         p, weights = mixed(correct, *(self.column(f"{w}_p") for w in PREDICTORS[:3]))
         sigma = self.column("network_sigma")
-        width = widths((self.column("log_seconds") - self.column("network_mu")) / sigma)
+        width = widths((self.column("log_seconds") - self.middle()) / sigma)
         return p, sigma * width[:-1], Mixture(weights, float(width[-1]))
+
+    def middle(self) -> Floats:
+        """The log of the median time that the mixture would have served of each row."""
+        return middle(self.column("network_mu"), self.column("prior_mu"))
 
     def metrics(self) -> dict[str, Any]:
         """As ``schemas.events.ModelMetrics`` has them: the product and its peers on the same rows.
@@ -94,7 +98,7 @@ class Record:
             name: self._of(who, rows)
             for name, who in (("lnirt", "lnirt"), ("topic_difficulty", "cell"))
         }
-        own = self._score(rows, p, self.column("network_mu"), sigma)
+        own = self._score(rows, p, self.middle(), sigma)
         return own | scored | {"serving": self._of("serving", rows) if is_compared else None}
 
     def _of(self, who: str, rows: Bools) -> Metrics:

@@ -19,7 +19,7 @@ from schemas.history import History
 from training.artifacts import Artifact
 from training.features import Tasks
 from training.lnirt import Lnirt
-from training.mixture import Mixture
+from training.mixture import Mixture, middle
 from training.record import Record
 from training.sequences import Encoder, Inputs, batches, replay, sequences
 from training.shapes import MODELS, STATES, inputs_of
@@ -111,7 +111,7 @@ class Served:
         topic, difficulty = (indices > 0 for indices in words)
         network = topic & difficulty & np.isfinite(alone).all(axis=1)
         p = np.where(network, self.mixture.p(alone[:, 0], prior[:, 0], lnirt[:, 0]), lnirt[:, 0])
-        mu = np.where(network, alone[:, 1], lnirt[:, 1])
+        mu = np.where(network, middle(alone[:, 1], prior[:, 1]), lnirt[:, 1])
         sigma = np.where(network, alone[:, 2] * self.mixture.width, lnirt[:, 2])
         return Opinion(p, mu, sigma, network, topic, difficulty, alone, lnirt, prior)
 

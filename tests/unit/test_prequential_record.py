@@ -91,7 +91,7 @@ def test_scores_are_of_the_mixture_at_each_row() -> None:
     found = kept.metrics()
     right = kept.column("correct") > 0.5
     assert found["log_loss"] == pytest.approx(-np.log(np.where(right, p, 1 - p)).mean())
-    error = np.abs(kept.column("log_seconds") - kept.column("network_mu"))
+    error = np.abs(kept.column("log_seconds") - kept.middle())
     assert found["coverage_80"] == pytest.approx((error <= Z_80 * sigma).mean())
     assert found["log_rmse"] == pytest.approx(np.sqrt((error**2).mean()))
     assert sum(mixture.weights) == pytest.approx(1)

@@ -51,7 +51,7 @@ def test_what_is_served_is_the_mixture_of_its_parts() -> None:
     assert found.p == pytest.approx(
         mixture.p(found.alone[:, 0], found.prior[:, 0], found.lnirt[:, 0])
     )
-    assert found.mu == pytest.approx(found.alone[:, 1])
+    assert found.mu == pytest.approx((found.alone[:, 1] + found.prior[:, 1]) / 2)
     assert found.sigma == pytest.approx(found.alone[:, 2] * mixture.width)
     assert mixture == fitted().record.product()[2]
     assert np.ptp(found.p) > 0.5
@@ -112,7 +112,7 @@ def test_lnirt_answers_for_unknown_words(words: dict[str, str]) -> None:
 def test_networks_answer_for_an_unknown_learner() -> None:
     found = of_last(asked(users="nobody"))
     assert found.network.all()
-    assert found.mu == pytest.approx(found.alone[:, 1])
+    assert found.mu == pytest.approx((found.alone[:, 1] + found.prior[:, 1]) / 2)
     assert 0 < found.p[0] < 1
 
 
