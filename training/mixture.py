@@ -1,11 +1,11 @@
 """What is served of several opinions: PURE rules over predictions made before their outcomes.
 
-The probability mixes the network's, the prior's, LNIRT's and the logit average of the first two that
+The probability mixes the network's, the prior's, LNIRT's and a logit average of the first two that
 leans on the last by a tenth, each with the weight it has at first times exp(-its discounted
-cumulative log loss): Bayes' rule over experts with forgetting (Raftery, Kárný and Ettler 2010). The
-median time is the geometric mean of the network's and the prior's. The interval around the
-median time is widened or narrowed until 80 % of the recent times lie inside (adaptive
-conformal inference, Gibbs and Candès 2021).
+cumulative log loss): Bayes' rule over experts with forgetting (Raftery, Kárný and Ettler 2010).
+The median time is the geometric mean of the network's and the prior's. The interval around it is
+widened or narrowed until 80 % of the recent times lie inside (adaptive conformal inference, Gibbs
+and Candès 2021).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from training.metrics import Z_80
 
 EXPERTS = ("network", "prior", "lnirt", "leaning")
 DISCOUNT = 0.999
-# A little of LNIRT helps where rows are few, and on all data seen so far it is worse alone. Where it
-# is not, some dozens of rows say so: a weight of 1/50 costs LNIRT four nats in all.
+# A little of LNIRT helps where rows are few; alone it is worse on all data seen so far. Where it is
+# not, some dozens of rows say so: a weight of 1/50 costs LNIRT four nats in all.
 AT_FIRST = (0.1, 0.1, 0.02, 0.78)
 LEANING = (0.45, 0.45, 0.1)
 COVERAGE = 0.8
