@@ -325,7 +325,7 @@ def test_why_is_told_and_before_a_model_refused(
     Store(inference.reads.engine).record(
         [Publication(each, Place(0, n)) for n, each in enumerate(done)], None
     )
-    later = NOW + timedelta(minutes=4)
+    later = datetime.now(UTC) + timedelta(minutes=4)
     told = replies(inference, settings, asked("r2", REPLY, purpose="why", started_at=later))[-1]
     assert told["type"] == "retrace.why"
     assert sum(effect["kind"] == "completion" for effect in told["effects"]) == 3
@@ -365,7 +365,7 @@ def test_a_request_waits_for_a_completion_that_it_must_know(
     store = Store(inference.reads.engine)
     done = TaskCompleted.model_validate_json(json.dumps(task("done", user_id="user-1")))
     topic_id = declare.topic_id(kafka.admin(settings), settings.topic_prefix + "task-completed")
-    later = NOW + timedelta(minutes=4)
+    later = datetime.now(UTC) + timedelta(minutes=4)
     inference.answer([asked("r1", after="4@0", started_at=later), asked("r2")])
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r2"]
     assert first_of(inference.waiting.held) == {0: 0}
