@@ -61,11 +61,3 @@ def announcement(outcome: Outcome) -> events.Completions | None:
     items = tuple({"number": number, "completed_at": at} for number, at in numbers)
     said = {"generation": outcome.generation, "items": items}
     return events.Completions.model_validate(said)
-
-
-def by_cause(bad: Sequence[Bad]) -> dict[str, list[Bad]]:
-    """Bad messages of one topic by cause: one line of a log speaks for all that are alike."""
-    found: dict[str, list[Bad]] = {}
-    for one in bad:
-        found.setdefault(one.cause, []).append(one)
-    return found

@@ -16,8 +16,8 @@ from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
 from streams import counting, database, kafka, metrics
+from streams.burial import Burial
 from streams.counting import Cadence, Counter, Interval
-from streams.letters import bury
 from streams.patience import Patience
 from streams.store import Store
 from streams.windows import Rule
@@ -51,6 +51,7 @@ class Count:
     def __init__(self, settings: Settings, store: Store, patience: Patience) -> None:
         self.settings, self.store, self.patience = settings, store, patience
         self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})  # each is waited for
+        self._bury = Burial(settings, self.publisher, patience)
         self.rule = rule(settings)
         self._state: tuple[bytes, Counter] = (b"", Counter())
         self._standing = (0, 0)
@@ -71,7 +72,7 @@ class Count:
         now = datetime.now(UTC)
         batch = codec.decode(events.Completions, topics.COMPLETIONS.max_bytes, raw, now)
         if isinstance(batch, Bad):
-            self._bury(batch, now)
+            self._bury([batch])
             return state
         counter, fresh = counting.count(self.counter(state), batch, self.rule)
         if not fresh:
@@ -125,11 +126,6 @@ class Count:
         if due:
             names = [request.request_id for request in due]
             log.info("train-requests", count=len(names), first=names[0], last=names[-1])
-
-    def _bury(self, bad: Bad, now: datetime) -> None:
-        metrics.DEAD_LETTERS.labels(bad.raw.topic, bad.cause).inc()
-        letter = codec.dead_letter(bad, self._prefix + topics.DEAD_LETTERS.name, now)
-        self.patience.call("kafka", kafka.is_away, bury, self.publisher, [letter])
 
     def _publish(self, *messages: Message) -> None:
         if messages:

@@ -20,7 +20,7 @@ from schemas.codec import Bad, Raw
 from schemas.events import Prediction
 from schemas.settings import Settings
 from streams import database, kafka, metrics
-from streams.letters import bury
+from streams.burial import Burial
 from streams.patience import Patience, Stopped, first_line
 
 log = structlog.get_logger("retrace")
@@ -34,6 +34,7 @@ class Keeper:
     def __init__(self, settings: Settings, engine: Engine, patience: Patience) -> None:
         self.settings, self.engine, self.patience = settings, engine, patience
         self.publisher = kafka.Publisher(settings)
+        self._bury = Burial(settings, self.publisher, patience)
 
     def run(self) -> None:
         """Keep until asked to stop; whatever is away is waited for."""
@@ -56,33 +57,37 @@ class Keeper:
             self.publisher.flush()
 
     def keep(self, raws: Sequence[Raw]) -> None:
-        """Keep a batch; what is no prediction becomes a dead letter."""
+        """Keep a batch; what is no prediction, or is refused by PostgreSQL, is a dead letter."""
         now, limit = datetime.now(UTC), topics.PREDICTION.max_bytes
-        found = [codec.decode(Prediction, limit, raw, now) for raw in raws]
-        self._bury([one for one in found if isinstance(one, Bad)], now)
-        rows = [_row(one) for one in found if isinstance(one, Prediction)]
-        if rows:
+        found = [(raw, codec.decode(Prediction, limit, raw, now)) for raw in raws]
+        self._bury([one for _, one in found if isinstance(one, Bad)])
+        self._keep([(raw, one) for raw, one in found if isinstance(one, Prediction)])
+
+    def _keep(self, batch: Sequence[tuple[Raw, Prediction]]) -> None:
+        """One that PostgreSQL refuses fails alone."""
+        if not batch:
+            return
+        try:
+            rows = [_row(prediction) for _, prediction in batch]
             self.patience.call("store", _is_away, self._insert, rows)
             metrics.PREDICTIONS.inc(len(rows))
+        except DataError as error:
+            if len(batch) == 1:
+                reason = f"the store refused it: {type(error.orig).__name__}"
+                self._bury([Bad(batch[0][0], "keep", "refused", reason)])
+                return
+            middle = len(batch) // 2
+            self._keep(batch[:middle])
+            self._keep(batch[middle:])
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
         statement = insert(tables.predictions).on_conflict_do_nothing()
         with self.engine.begin() as connection:
             connection.execute(statement, list(rows))
 
-    def _bury(self, bad: Sequence[Bad], now: datetime) -> None:
-        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
-        letters = [codec.dead_letter(one, name, now) for one in bad]
-        if letters:
-            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
-        for one in bad:
-            metrics.DEAD_LETTERS.labels(one.raw.topic, one.cause).inc()
-
 
 def _is_away(error: BaseException) -> bool:
     """An emptied store, too, is waited for: recording makes its tables again."""
-    if isinstance(error, DataError):
-        return False
     emptied = isinstance(error, ProgrammingError) and database.is_emptied(error)
     return emptied or database.is_away(error)
 

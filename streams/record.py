@@ -19,10 +19,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 from sqlalchemy.exc import ProgrammingError
 
 from schemas import codec, topics
-from schemas.codec import Bad, Message, Raw
+from schemas.codec import Message, Raw
 from schemas.settings import Settings
 from streams import batches, database, declare, kafka, metrics
-from streams.letters import bury
+from streams.burial import Burial
 from streams.numbering import Outcome, Stands
 from streams.patience import Patience, Stopped
 from streams.store import Store, StoreWentBack
@@ -56,6 +56,7 @@ class Recorder:
         self.settings, self.store, self.patience = settings, store, patience
         self.topic = settings.topic_prefix + topics.TASK_COMPLETED.name
         self.publisher = kafka.Publisher(settings)
+        self._bury = Burial(settings, self.publisher, patience)
         self.admin = kafka.admin(settings)
         self.writer = ThreadPoolExecutor(1, "record-store")
         self.topic_id, self.generation = "", 0
@@ -74,6 +75,8 @@ class Recorder:
             self._announce(self._finish())
         except Stopped:
             log.info("stopped while waiting")
+        except StoreWentBack as error:  # the next start reads from where the store stands
+            log.warning("stopped before the log was read again", because=str(error))
         finally:
             self.writer.shutdown()
             consumer.close()
@@ -140,19 +143,6 @@ class Recorder:
         if event is not None:
             prefix = self.settings.topic_prefix
             self._publish([codec.encode(topics.COMPLETIONS, event, "streams", prefix=prefix)])
-
-    def _bury(self, bad: Sequence[Bad]) -> None:
-        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
-        now = datetime.now(UTC)
-        letters = [codec.dead_letter(one, name, now) for one in bad]
-        if letters:
-            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
-        for cause, alike in batches.by_cause(bad).items():
-            first = alike[0]
-            metrics.DEAD_LETTERS.labels(first.raw.topic, cause).inc(len(alike))
-            place = f"{first.raw.topic}/{first.raw.partition}@{first.raw.offset}"
-            more = {"and_more_like_it": len(alike) - 1} if len(alike) > 1 else {}
-            log.warning("dead letter", at=place, cause=cause, because=first.message, **more)
 
     def _publish(self, messages: Sequence[Message]) -> None:
         if messages:

@@ -168,6 +168,19 @@ def test_a_prediction_that_came_after_its_completion_was_recorded_counts(
     assert [score.rows for score in mine.score()] == [1]
 
 
+def test_a_prediction_that_postgresql_refuses_fails_alone(
+    settings: Settings, keeper: Keeper, store: Store
+) -> None:
+    beyond = prediction("beyond", model_version=3_000_000_000)
+    keep(keeper, prediction("a"), beyond, prediction("b"))
+    with store.engine.connect() as connection:
+        kept = connection.execute(select(predictions.c.request_id)).scalars().all()
+    assert sorted(kept) == ["a", "b"]
+    (letter,) = read_all(settings, topics.DEAD_LETTERS)
+    assert dict(letter.headers)["retrace.error.class"] == b"refused"
+    assert json.loads(letter.value or b"")["request_id"] == "beyond"
+
+
 def test_old_predictions_are_forgotten(keeper: Keeper, store: Store) -> None:
     now = datetime.now(UTC)
     keep(
