@@ -77,8 +77,10 @@ class Link:
                 prediction = await self.inquire(known, Prediction)
         except TimeoutError:
             return None
-        if is_newest or not isinstance(prediction, Prediction):
-            return prediction if isinstance(prediction, Prediction) else None
+        if not isinstance(prediction, Prediction):
+            return None
+        if is_newest:
+            return prediction
         reason = f"without a completion that Kafka has not taken yet; {prediction.reason}"
         return prediction.model_copy(update={"reason": reason})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from inference.challenge import Challenger
 from inference.learners import Ask
@@ -58,21 +59,23 @@ class Answers:
     ) -> list[Answer]:
         """An answer each; the cheap default where a request has expired."""
         expired = [r.expires_at is not None and r.expires_at < now for r in requests]
-        asks = [_ask(r, now) for r, late in zip(requests, expired, strict=True) if not late]
+        asks = [ask_of(r, now) for r, late in zip(requests, expired, strict=True) if not late]
         answers = iter(serving.predictor.answer(asks, self.read))
         return [
             default("expired before it was read") if late else next(answers) for late in expired
         ]
 
 
-def _ask(request: PredictionRequest, now: datetime) -> Ask:
-    started_at = clamped(request.started_at, now).timestamp()
-    return Ask(request.user_id, request.topic, request.difficulty, started_at)
+def ask_of(request: PredictionRequest, now: datetime) -> Ask:
+    """What is asked; a start out of reach is taken for one within it."""
+    started_at = min(max(request.started_at, now - BEHIND), now + AHEAD)
+    return Ask(request.user_id, request.topic, request.difficulty, started_at.timestamp())
 
 
-def clamped(started_at: datetime, now: datetime) -> datetime:
-    """The start that is answered for."""
-    return min(max(started_at, now - BEHIND), now + AHEAD)
+def task_fields(request: PredictionRequest) -> dict[str, Any]:
+    """What every event that tells of a task has of its request."""
+    names = ("request_id", "task_id", "user_id", "topic", "difficulty")
+    return {name: getattr(request, name) for name in names}
 
 
 def _remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:
@@ -90,23 +93,13 @@ def _remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:
 def _prediction(
     request: PredictionRequest, answer: Answer, serving: Serving, remarks: str, arm: Arm
 ) -> Prediction:
-    updated = serving.updated if answer.source != "default" else None
     return Prediction(
-        request_id=request.request_id,
-        task_id=request.task_id,
-        user_id=request.user_id,
-        topic=request.topic,
-        difficulty=request.difficulty,
+        **task_fields(request),
+        **answer.fields(),
+        **(serving.fields() if answer.source != "default" else {}),
         started_at=request.started_at,
-        p_correct=answer.p_correct,
-        expected_seconds=answer.expected_seconds,
-        seconds_low=answer.seconds_low,
-        seconds_high=answer.seconds_high,
-        source=answer.source,  # type: ignore[arg-type]
         reason=remarks + answer.reason,
         arm=arm,
-        model_version=updated.version if updated else None,
-        model_revision=updated.revision if updated else None,
         history_length=answer.history_length,
         predicted_at=datetime.now(UTC),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from inference.answers import clamped
-from inference.learners import Ask
+from inference.answers import ask_of, task_fields
 from inference.models import Serving
-from inference.predictor import Answer, Reader
+from inference.predictor import Reader
 from inference.waiting import Asked
 from inference.why import explain
 from schemas.events import PredictionRequest
@@ -36,16 +36,19 @@ class Explanations:
             words = serving.predictor.words()[:MOST_CELLS]
         else:
             words = [(cell.topic, cell.difficulty) for cell in request.candidates]
-        started_at = clamped(request.started_at, now).timestamp()
-        asks = [Ask(request.user_id, *pair, started_at) for pair in words]
+        ask = ask_of(request, now)
+        asks = [replace(ask, topic=topic, difficulty=difficulty) for topic, difficulty in words]
         answers = serving.predictor.answer(asks, self.read)
-        cells = [_cell(*pair, answer) for pair, answer in zip(words, answers, strict=True)]
+        cells = [
+            ForecastCell(topic=each.topic, difficulty=each.difficulty, **answer.fields())
+            for each, answer in zip(asks, answers, strict=True)
+        ]
         return Forecast(
             request_id=request.request_id,
             user_id=request.user_id,
             cells=tuple(cells),
             history_length=max((answer.history_length for answer in answers), default=0),
-            **_version(serving),
+            **serving.fields(),
             predicted_at=datetime.now(UTC),
         )
 
@@ -55,16 +58,11 @@ class Explanations:
         found = self.read({request.user_id: 0})
         if found is None:
             return refusal(request.request_id, "store unavailable")
-        started_at = clamped(request.started_at, now).timestamp()
-        ask = Ask(request.user_id, request.topic, request.difficulty, started_at)
-        explained = explain(serving.predictor, ask, found[1])
+        explained = explain(serving.predictor, ask_of(request, now), found[1])
         answer = explained.answer
         return Why(
-            request_id=request.request_id,
-            task_id=request.task_id,
-            user_id=request.user_id,
-            topic=request.topic,
-            difficulty=request.difficulty,
+            **task_fields(request),
+            **serving.fields(),
             p_correct=answer.p_correct,
             expected_seconds=answer.expected_seconds,
             source=answer.source,  # type: ignore[arg-type]
@@ -72,29 +70,9 @@ class Explanations:
             effects=explained.effects,
             words=explained.words,
             history_length=answer.history_length,
-            **_version(serving),
             predicted_at=datetime.now(UTC),
         )
 
 
 def refusal(request_id: str, reason: str) -> Refusal:
     return Refusal(request_id=request_id, reason=reason, predicted_at=datetime.now(UTC))
-
-
-def _version(serving: Serving) -> dict[str, int]:
-    updated = serving.updated
-    if updated is None:
-        return {}
-    return {"model_version": updated.version, "model_revision": updated.revision}
-
-
-def _cell(topic: str, difficulty: str, answer: Answer) -> ForecastCell:
-    return ForecastCell(
-        topic=topic,
-        difficulty=difficulty,
-        p_correct=answer.p_correct,
-        expected_seconds=answer.expected_seconds,
-        seconds_low=answer.seconds_low,
-        seconds_high=answer.seconds_high,
-        source=answer.source,  # type: ignore[arg-type]
-    )

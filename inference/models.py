@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -36,6 +37,15 @@ class Serving:
 
     predictor: Predictor
     updated: ModelUpdated | None
+
+    def fields(self) -> dict[str, Any]:
+        """What every event that tells of a version has of it."""
+        if self.updated is None:
+            return {}
+        return {
+            "model_version": self.updated.version,
+            "model_revision": self.updated.revision,
+        }
 
 
 class Models:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,11 @@ class Answer:
     reason: str
     history_length: int
     lnirt: Numbers | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """What every event that tells of an answer has of it."""
+        names = ("p_correct", "expected_seconds", "seconds_low", "seconds_high", "source")
+        return {name: getattr(self, name) for name in names}
 
 
 def default(reason: str) -> Answer:

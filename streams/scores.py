@@ -18,6 +18,7 @@ from schemas.events import PredictionScore
 from schemas.tables import numbering, prediction_scores
 
 OVERLAP = 10_000  # a prediction may be recorded after the completion it is about
+FIRST_LOOK = 100_000  # so many of the newest completions, after a start
 KEPT_DAYS = 30
 _PAIR = text(
     """UPDATE predictions p
@@ -68,13 +69,14 @@ class Scores:
 
     def __init__(self, engine: Engine, window_seconds: int) -> None:
         self.engine, self.seconds = engine, window_seconds
-        self._scored_up_to = 0
+        self._scored_up_to: int | None = None
 
     def score(self) -> list[PredictionScore]:
         """Every group of every window that changed since the last call, scored and stored."""
         with self.engine.begin() as connection:
             last = connection.execute(select(numbering.c.last_number)).scalar() or 0
-            after = max(0, min(self._scored_up_to, last) - OVERLAP)
+            begin = last - FIRST_LOOK if self._scored_up_to is None else self._scored_up_to
+            after = max(0, min(begin, last) - OVERLAP)
             paired = connection.execute(_PAIR, {"after": after, "seconds": self.seconds})
             starts = sorted({int(start) for start in paired.scalars()})
         found = [event for start in starts for event in self._window(start)]
