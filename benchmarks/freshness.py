@@ -7,32 +7,28 @@ replaces, which is the least that its users waited.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import typer
 from confluent_kafka import Producer
 
-from benchmarks import child, ingest_ground, machine, simulated
+from benchmarks import child, machine, reported, simulated
 from benchmarks import train as train_bench
 from benchmarks.child import MeasurementFailed, Tell
-from benchmarks.ingest_ground import Servers
+from benchmarks.ground import Servers, ground
 from benchmarks.ingest_timeline import percentiles
-from benchmarks.ingest_watch import Running
 from benchmarks.predict_load import Asker, asking
 from benchmarks.predict_services import services
-from ops.interruption import Interruption
+from benchmarks.watch import Running
 from ops.machine import free_port
-from ops.terminal import err, out
 from schemas import codec, topics
 from schemas.codec import Bad
 from schemas.events import ModelUpdated, Prediction, TaskCompleted
 from schemas.history import History
-from schemas.settings import Settings, load
+from schemas.settings import Settings
 from streams import declare, kafka, tails
 
 EVERY, ASK_SECONDS, MOST_SECONDS = 5, 0.05, 120.0
@@ -51,18 +47,7 @@ class Asked:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report."""
-    Interruption()
-    settings, console = load(), err()
-
-    def tell(words: str) -> None:
-        console.print(words, style="dim")
-
-    with ingest_ground.servers(settings, tell) as on:
-        report = measure(asked, on, tell)
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        out().print(sentences(report))
+    reported.run(lambda on: measure(asked, on, reported.teller()), sentences, as_json=as_json)
 
 
 def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
@@ -70,9 +55,9 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
     found = machine.facts()
     rows = asked.completions + EVERY * asked.repeats
     past = simulated.history(rows, LEARNERS, on.settings.seed)
-    with ingest_ground.ground(on, 6) as ground:
+    with ground(on, 6) as own:
         ports = {f"{name}_port": free_port() for name in SERVICES}
-        settings = ground.model_copy(update=ports)
+        settings = own.model_copy(update=ports)
         declare.declare(settings)
         with services(on, settings, SERVICES) as running, asking(settings, LEARNERS) as asker:
             fresh = Freshness(settings, asker, running, past)

@@ -6,22 +6,18 @@ or faster meanwhile changes no ratio.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import typer
-
-from benchmarks import child, ingest_ground, ingest_own, ingest_peers, ingest_table, machine
-from benchmarks.ingest_ground import Servers
+from benchmarks import ingest_own, ingest_peers, ingest_table, machine, reported
+from benchmarks.ground import Servers
 from benchmarks.ingest_own import Case
 from benchmarks.ingest_timeline import speed
-from ops.interruption import Interruption
-from ops.terminal import err, grouped, out
-from schemas.settings import Settings, load
+from benchmarks.reported import teller
+from ops.terminal import grouped
 
 SETTINGS = ("batch_size", "train_every", "window_seconds", "window_kept_seconds", "seed")
 
@@ -43,26 +39,19 @@ class Asked:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report."""
-    Interruption()  # SIGTERM, too, leaves nothing behind
-    settings = load()
-    with ingest_ground.servers(settings, _teller("Kafka")) as on:
-        report = measure(asked, on, settings)
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        out().print(ingest_table.view(report))
+    reported.run(lambda on: measure(asked, on), ingest_table.view, as_json=as_json)
 
 
-def measure(asked: Asked, on: Servers, settings: Settings) -> dict[str, Any]:
+def measure(asked: Asked, on: Servers) -> dict[str, Any]:
     """The object that is printed."""
     found = machine.facts()
-    rows = [ingest_own.measure(on, case, _teller(words(case))) for case in cases(asked)]
-    own, peers = beside(asked, on, settings) if asked.peer_events else ([], [])
+    rows = [ingest_own.measure(on, case, teller(words(case))) for case in cases(asked)]
+    own, peers = beside(asked, on) if asked.peer_events else ([], [])
     return {
         "bench": "ingest",
         "machine": found,
         "servers": on.kinds,
-        "settings": {name: getattr(settings, name) for name in SETTINGS}
+        "settings": {name: getattr(on.settings, name) for name in SETTINGS}
         | {"learners": asked.learners},
         "rows": rows,
         "beside": own,
@@ -80,19 +69,17 @@ def cases(asked: Asked) -> list[Case]:
     ]
 
 
-def beside(
-    asked: Asked, on: Servers, settings: Settings
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def beside(asked: Asked, on: Servers) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Our own runs, one more than peers, and the peers, each between two of ours."""
     case = Case(asked.peer_events, asked.learners, partitions=asked.partitions[0])
     slow = Case(asked.slow_events, asked.learners, partitions=asked.partitions[0])
-    cache = settings.data_dir.resolve() / "bench"
-    own, peers = [ingest_own.measure(on, case, _teller(words(case)))], []
+    cache = on.settings.data_dir.resolve() / "bench"
+    own, peers = [ingest_own.measure(on, case, teller(words(case)))], []
     for peer in ingest_peers.ALL:
         given = slow if peer.slow else case
-        tell = _teller(f"{peer.title}, {grouped(given.events)}")
+        tell = teller(f"{peer.title}, {grouped(given.events)}")
         peers.append(ingest_peers.measure(on, peer, given, cache, tell))
-        own.append(ingest_own.measure(on, case, _teller(words(case))))
+        own.append(ingest_own.measure(on, case, teller(words(case))))
     return own, peers
 
 
@@ -114,8 +101,3 @@ def words(case: Case) -> str:
         f"{grouped(case.events)} events, workers {case.workers}, "
         f"partitions {case.partitions}, stored {grouped(case.stored)}"
     )
-
-
-def _teller(about: str) -> child.Tell:
-    console = err()
-    return lambda told: console.print(f"{about}: {told}", style="dim")

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from benchmarks import ingest_latency, ingest_prefill, ingest_publish, ingest_watch, machine
+from benchmarks import ingest_latency, ingest_prefill, ingest_publish, machine, watch
 from benchmarks.child import MeasurementFailed, Tell
-from benchmarks.ingest_ground import Servers, ground
+from benchmarks.ground import Servers, ground
 from benchmarks.ingest_source import Source
-from benchmarks.ingest_watch import Running
+from benchmarks.watch import Running
 from ops.machine import free_port
 from ops.processes import Process
 from schemas.settings import PREFIX, Settings
@@ -70,7 +70,7 @@ def _run(
         return max(0, max(counted_of(port) for port in ports) - case.stored)
 
     load = machine.load()
-    with ingest_watch.running(workers, on.pids) as running:
+    with watch.running(workers, on.pids) as running:
         timeline = running.until(case.events, stored, counted)
         figures = timeline.figures() | {"cpu_seconds": round(running.cpu()["worker"], 1)}
         latency = _latency(running, settings, store, source, case, counted)
@@ -104,7 +104,7 @@ def _latency(
             running.check()
             if time.monotonic() > deadline:
                 raise MeasurementFailed(f"{number} were not counted in {COUNT_SECONDS:.0f} s")
-            time.sleep(ingest_watch.PERIOD)
+            time.sleep(watch.PERIOD)
 
     return ingest_latency.measure(settings, store, source, case.rate, case.seconds, await_counted)
 

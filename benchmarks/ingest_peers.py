@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from benchmarks import ingest_publish, ingest_watch, machine, peer_job
+from benchmarks import ingest_publish, machine, peer_job, watch
 from benchmarks.child import MeasurementFailed, Tell
-from benchmarks.ingest_ground import Servers, ground
+from benchmarks.ground import Servers, ground
 from benchmarks.ingest_own import Case, environment
 from benchmarks.ingest_source import Source
 from ops.processes import Process
@@ -72,7 +72,7 @@ def _run(on: Servers, peer: Peer, case: Case, python: str) -> dict[str, Any]:
         ingest_publish.backlog(settings, backlog)
         load = machine.load()
         process = _process(settings, peer, python)
-        with ingest_watch.running([process], on.pids) as running:
+        with watch.running([process], on.pids) as running:
             timeline = running.until(case.events, lambda: _highest(engine), lambda: None)
             cpu = round(running.cpu()["worker"], 1)
         rows = _rows(engine)

@@ -6,32 +6,28 @@ same rates and in turn, and the Keras models over whole histories.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import typer
-
 from benchmarks import (
     child,
-    ingest_ground,
     machine,
     predict_prefill,
     predict_table,
+    reported,
 )
 from benchmarks.child import Tell
-from benchmarks.ingest_ground import Servers
-from benchmarks.ingest_watch import Running
+from benchmarks.ground import Servers, ground
 from benchmarks.predict_load import Asker, asking
 from benchmarks.predict_services import echoing, services, train_once, version
-from ops.interruption import Interruption
+from benchmarks.watch import Running
 from ops.machine import free_port
-from ops.terminal import err, grouped, out
+from ops.terminal import grouped
 from schemas import topics
-from schemas.settings import Settings, load
+from schemas.settings import Settings
 from streams import database, declare
 from streams.store import Store
 
@@ -53,26 +49,17 @@ class Asked:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report."""
-    Interruption()  # SIGTERM, too, leaves nothing behind
-    settings, console = load(), err()
-
-    def tell(words: str) -> None:
-        console.print(words, style="dim")
-
-    with ingest_ground.servers(settings, tell) as on:
-        report = measure(asked, on, tell)
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        out().print(predict_table.view(report))
+    reported.run(
+        lambda on: measure(asked, on, reported.teller()), predict_table.view, as_json=as_json
+    )
 
 
 def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
     """The object that is printed."""
     found = machine.facts()
-    with ingest_ground.ground(on, 6) as own_ground:
+    with ground(on, 6) as mine:
         ports = {"trainer_port": free_port(), "inference_port": free_port()}
-        settings = own_ground.model_copy(update=ports)
+        settings = mine.model_copy(update=ports)
         declare.declare(settings)
         store = Store(database.connect(settings.database_url.get_secret_value(), "bench"))
         store.prepare(settings.train_every)

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 from confluent_kafka.admin import AdminClient
 
-from benchmarks import ingest_watch, peer_job
+from benchmarks import peer_job, watch
 from benchmarks.child import MeasurementFailed
-from benchmarks.ingest_ground import Servers
+from benchmarks.ground import Servers
 from benchmarks.ingest_own import environment
 from benchmarks.ingest_peers import ROOT
-from benchmarks.ingest_watch import Running
+from benchmarks.watch import Running
 from ops import train
 from ops.processes import Process
 from schemas import topics
@@ -33,7 +33,7 @@ START_SECONDS = 60.0
 def services(on: Servers, settings: Settings, names: Sequence[str]) -> Iterator[Running]:
     """These services, and an inference among them that is ready."""
     processes = [_process(settings, name, names) for name in names]
-    with ingest_watch.running(processes, on.pids) as running:
+    with watch.running(processes, on.pids) as running:
         _await(running, lambda: _ready(settings), "inference")
         yield running
 
@@ -64,7 +64,7 @@ def echoing(settings: Settings) -> Iterator[str]:
     log = settings.data_dir / "echo.log"
     process = Process("echo", argv, environment(settings) | told, log, restart=False)
     edge = kafka.admin(settings)
-    with ingest_watch.running([process], {}) as peer:
+    with watch.running([process], {}) as peer:
         _await(peer, lambda: _has_members(edge, job.group), "the echo")
         yield name
         peer.check()

@@ -14,8 +14,9 @@ import typer
 
 from benchmarks import child, machine, past, train_table
 from benchmarks.rebuild import EVERY
+from benchmarks.reported import teller
 from ops import evaluate, local
-from ops.terminal import err, grouped, out
+from ops.terminal import grouped, out
 from schemas.settings import Settings
 
 PEER_ROWS = 700
@@ -54,7 +55,7 @@ def measure(asked: Asked, settings: Settings, file: Path | None, rows: int) -> d
     sizes = [_size(job(settings, n, asked.repeats, file, rows)) for n in sorted(set(asked.sizes))]
     few = min(sizes[0]["rows"], PEER_ROWS)
     asks = job(settings, few, 0, file, rows) | {"epochs": asked.peer_epochs}
-    peer = child.run("benchmarks.padded_prefix", asks, _teller("padded prefixes"))
+    peer = child.run("benchmarks.padded_prefix", asks, teller("padded prefixes"))
     return {
         "bench": "train",
         "machine": found,
@@ -123,9 +124,4 @@ def summary(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def _size(asks: dict[str, Any]) -> dict[str, Any]:
-    return summary(child.run("benchmarks.rebuild", asks, _teller(f"{grouped(asks['rows'])} rows")))
-
-
-def _teller(about: str) -> child.Tell:
-    console = err()
-    return lambda words: console.print(f"{about}: {words}", style="dim")
+    return summary(child.run("benchmarks.rebuild", asks, teller(f"{grouped(asks['rows'])} rows")))

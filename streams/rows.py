@@ -1,6 +1,6 @@
 """PURE: completions as PostgreSQL's binary COPY takes them.
 
-No value is escaped or parsed, on either side: half the cost of COPY's text format. After a header
+No value is escaped or parsed, on either side: two thirds of what COPY's text costs. After a header
 each row is its number of fields and then, for each, a length and that many bytes; integers are
 big-endian, times microseconds since 2000 (PostgreSQL's documentation, "COPY", "Binary Format").
 """

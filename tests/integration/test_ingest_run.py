@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from benchmarks import ingest_own, ingest_peers
-from benchmarks.ingest_ground import Servers, ground
+from benchmarks.ground import Servers, ground
 from benchmarks.ingest_own import Case
 from schemas.settings import Settings
 from streams import database, declare, kafka

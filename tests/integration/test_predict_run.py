@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from benchmarks import freshness, predict, predict_prefill
-from benchmarks.ingest_ground import Servers
+from benchmarks.ground import Servers
 from schemas.settings import Settings
 from streams.store import Store
 from tests.running import opened, settings_of

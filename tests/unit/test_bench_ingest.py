@@ -21,8 +21,8 @@ from benchmarks import (
     ingest_own,
     ingest_peers,
     ingest_table,
-    ingest_watch,
     peer_job,
+    watch,
 )
 from benchmarks.child import MeasurementFailed
 from benchmarks.ingest_source import SPREAD, Source
@@ -226,7 +226,7 @@ def test_a_process_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None
     argv = [sys.executable, "-c", "print('no room left'); raise SystemExit(3)"]
     process = Process("worker", argv, None, tmp_path / "worker.log", restart=False)
     with (
-        ingest_watch.running([process], {}) as running,
+        watch.running([process], {}) as running,
         pytest.raises(MeasurementFailed, match="worker ended with 3: no room left"),
     ):
         running.until(10, lambda: 0, lambda: None)
@@ -236,7 +236,7 @@ def test_a_running_process_is_accounted_for(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", "while True: pass"]
     process = Process("worker", argv, None, tmp_path / "worker.log", restart=False)
     stored = iter(range(0, 1000, 10))
-    with ingest_watch.running([process], {}) as running:
+    with watch.running([process], {}) as running:
         timeline = running.until(100, lambda: next(stored), lambda: None)
         assert running.cpu()["worker"] > 0
         assert running.peaks["worker"] > 1

@@ -60,7 +60,9 @@ def test_the_table_has_every_figure() -> None:
         "150 times",
     ):
         assert word in page.getvalue()
+    told = page.getvalue()
     console.print(predict_table.view(report(training=None)))
+    assert "trainings" not in page.getvalue().removeprefix(told)
 
 
 def test_histories_have_every_length() -> None:
