@@ -150,7 +150,6 @@ class Settings(BaseSettings):
     )
     challenger: str = Field(
         "",
-        pattern=r"^$|^(lnirt|default):(0(\.\d+)?|1(\.0+)?)$",
         description="Another source for a share of the learners, `lnirt:0.1`. Empty: none.",
     )
     challenger_shadow: bool = Field(
@@ -191,6 +190,13 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("challenger")
+    @classmethod
+    def _names_a_share(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(lnirt|default):(0(\.\d+)?|1(\.0+)?)", value):
+            raise ValueError("takes lnirt or default and a share of the learners, like lnirt:0.1")
         return value
 
     def model_store_url(self) -> str:

@@ -48,6 +48,9 @@ class Scoring:
 
 
 def _gauge(found: list[PredictionScore]) -> None:
+    """Of the newest window only: versions come by the thousand, and each would stay a series."""
+    for gauge in (metrics.LIVE_ROWS, metrics.LIVE_LOG_LOSS, metrics.LIVE_MAE):
+        gauge.clear()
     newest = max(score.window_start for score in found)
     for score in found:
         if score.window_start == newest:

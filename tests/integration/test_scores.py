@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 
 from schemas import codec, topics
@@ -68,9 +69,13 @@ def prediction(name: str, **more: Any) -> Prediction:
     return Prediction.model_validate(values | more)
 
 
+def _raw(kept: Prediction, offset: int = 0) -> codec.Raw:
+    message = codec.encode(topics.PREDICTION, kept, "tests")
+    return codec.Raw("prediction", 0, offset, message.key, message.value)
+
+
 def keep(keeper: Keeper, *kept: Prediction) -> None:
-    messages = [codec.encode(topics.PREDICTION, each, "tests") for each in kept]
-    keeper.keep([codec.Raw("prediction", 0, n, m.key, m.value) for n, m in enumerate(messages)])
+    keeper.keep([_raw(each, offset) for offset, each in enumerate(kept)])
 
 
 def complete(store: Store, *names: str, **more: Any) -> None:
@@ -214,5 +219,13 @@ def test_the_topic_is_kept_scored_and_published(
     assert [score.rows for score in scoring.turn()] == [1]
     (event,) = values_of(settings, topics.PREDICTION_SCORE)
     assert (event["rows"], event["version"], event["source"]) == (1, 3, "lstm")
+    labels = {"version": "3", "source": "lstm", "arm": "champion"}
+    assert REGISTRY.get_sample_value("retrace_live_rows", labels) == 1
+    later = {"completed_at": "2026-03-01T14:00:00Z", "is_correct": True}
+    keeper.keep([_raw(prediction("z", model_version=4))])
+    complete(store, "z", **later)
+    scoring.turn()
+    assert REGISTRY.get_sample_value("retrace_live_rows", labels) is None
+    assert REGISTRY.get_sample_value("retrace_live_rows", labels | {"version": "4"}) == 1
     patience.stop.set()
     thread.join(30)
