@@ -50,7 +50,7 @@ class Count:
 
     def __init__(self, settings: Settings, store: Store, patience: Patience) -> None:
         self.settings, self.store, self.patience = settings, store, patience
-        self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})  # each is waited for
+        self.publisher = kafka.Publisher(settings)
         self._bury = Burial(settings, self.publisher, patience)
         self.rule = rule(settings)
         self._state: tuple[bytes, Counter] = (b"", Counter())
