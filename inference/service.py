@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from inference import metrics
 from inference.answers import Answers
@@ -39,6 +39,7 @@ log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
 RECORDED_SECONDS = 0.005
+COMMIT_SECONDS = 0.2
 MOST_LATER = 100
 
 
@@ -53,14 +54,22 @@ class Inference:
         self.answers = Answers(self.reads.newer, challenger)
         self.explanations = Explanations(self.reads.newer)
         self.later: deque[Asked] = deque()
-        self.publisher = kafka.Publisher(settings, **{"linger.ms": 0})
+        # An answer is alone in its batch: gathering and compressing would only take time.
+        alone = {"linger.ms": 0, "compression.type": "none"}
+        self.publisher = kafka.Publisher(settings, **alone)
         self.next: dict[int, int] = {}
+        self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
 
     def run(self) -> None:
         """Answer until asked to stop."""
-        consumer = kafka.consumer(self.settings, GROUP, **{"fetch.wait.max.ms": 50})
+        extra = {"fetch.wait.max.ms": 50, "on_commit": self._told}
+        consumer = kafka.consumer(self.settings, GROUP, **extra)
         name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
-        consumer.subscribe([name], on_revoke=lambda *_: self.next.clear())
+        consumer.subscribe(
+            [name],
+            on_revoke=lambda *_: self._leave(consumer),
+            on_lost=lambda *_: self.next.clear(),
+        )
         try:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
@@ -77,21 +86,33 @@ class Inference:
         raws = [kafka.raw(message) for message in kafka.drain(consumer, BATCH, wait)]
         if not raws and self.later:
             self._explain(self.later.popleft())
-        elif not raws and not self.waiting.held:
-            self.publisher.poll()
-            return
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
-        self.answer(raws)
+        if raws or self.waiting.held:
+            self.answer(raws)
+        self.publisher.poll()
+        if time.monotonic() > self._committed[0] + COMMIT_SECONDS:
+            self._commit(consumer)
+
+    def _leave(self, consumer: Consumer) -> None:
+        """Whoever gets the partitions goes on behind what was answered."""
         self._commit(consumer)
+        self.next.clear()
+
+    def _told(self, error: KafkaError | None, _places: object) -> None:
+        """A commit that was refused is made again."""
+        if error is not None:
+            self._committed = (self._committed[0], {})
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
         answered = {**self.next, **first_of([*self.waiting.held, *self.later])}
+        is_new = answered != self._committed[1]
+        self._committed = (time.monotonic(), answered)
         name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
         places = [TopicPartition(name, p, offset) for p, offset in answered.items()]
         try:
-            if places:
+            if places and is_new:
                 consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             log.debug("not committed", because=first_line(error))
