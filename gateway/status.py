@@ -17,7 +17,7 @@ from schemas import codec, topics
 from schemas.settings import Settings, masked
 from streams import count, counting, declare, scores, tails
 from streams.patience import first_line
-from training.registry import Registry
+from training.revisions import Revisions
 
 SERVICES = ("streams", "trainer", "inference", "gateway")
 GROUPS = {
@@ -105,7 +105,7 @@ def _last_training(engine: Engine) -> dict[str, Any] | None:
 
 
 def _serving(settings: Settings, engine: Engine) -> dict[str, Any] | None:
-    serving = Registry(engine, settings.model_store_url()).serving()
+    serving = Revisions(engine, settings.model_store_url()).serving()
     return None if serving is None else serving.model_dump(mode="json")
 
 

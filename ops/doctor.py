@@ -19,7 +19,7 @@ from schemas.settings import PREFIX, Settings, load
 from streams import database
 from streams.patience import first_line
 from training import artifacts
-from training.registry import Registry
+from training.revisions import Revisions
 
 AGREE_SECONDS = 10.0
 ROOM = 2 * GIB
@@ -161,7 +161,7 @@ def _model_store(settings: Settings) -> Finding:
 
 
 def _serving(settings: Settings) -> Finding:
-    serving = Registry(_engine(settings), settings.model_store_url()).serving()
+    serving = Revisions(_engine(settings), settings.model_store_url()).serving()
     if serving is None:
         return "ok", "no version yet; predictions are the default", ""
     artifact = artifacts.read(settings.model_store_url(), serving.artifact, serving.sha256)

@@ -29,7 +29,7 @@ from schemas.settings import Settings
 from streams import database, declare
 from streams.patience import first_line
 from streams.store import Store
-from training.registry import Registry
+from training.revisions import Revisions
 
 LEARNERS = "learners"
 TICK_SECONDS = 0.1
@@ -124,7 +124,7 @@ class Up:
         """What earlier runs left: the count, and the version that serves."""
         engine = database.connect(self.settings.database_url.get_secret_value(), "up")
         self.board.count(*Store(engine).standing())
-        serving = Registry(engine, self.settings.model_store_url()).serving()
+        serving = Revisions(engine, self.settings.model_store_url()).serving()
         if serving is not None:
             self.board.take(serving)
         engine.dispose()

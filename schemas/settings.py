@@ -131,6 +131,16 @@ class Settings(BaseSettings):
     )
     train_threads: int = Field(1, ge=1, le=64, description="Threads of a training.")
     seed: int = Field(1, ge=0, le=2**31, description="Seed of everything random in a training.")
+    gate_margin: float = Field(
+        0.005,
+        ge=0,
+        le=1,
+        description="A version whose log loss before learning is so much worse than the best "
+        "recent one's, in nats and beyond noise, is rejected.",
+    )
+    gate_rows: int = Field(
+        100, ge=10, le=2000, description="Fewest rows on which the two are compared."
+    )
     models_kept: int = Field(
         10, ge=2, le=10_000, description="Newest model versions kept; older ones are removed."
     )

@@ -120,6 +120,9 @@ models = Table(
     Column("topics", Integer, nullable=False),
     Column("difficulties", Integer, nullable=False),
     Column("metrics", JSONB, nullable=False),
+    Column("state", String(16), nullable=False, server_default="published"),
+    Column("reason", Text),
+    Column("gate", JSONB),
     _time("removed_at", nullable=True),
     UniqueConstraint("request_id"),
 )

@@ -36,7 +36,7 @@ class Announcer:
         """Publish outcomes; where a version is among them, what serves now comes first."""
         known = list(ended)
         if any(outcome.state == "published" for _, outcome in known):
-            serving = self.patience.call("store", database.is_away, self.registry.serving)
+            serving = self.patience.call("store", database.is_away, self.registry.revisions.serving)
             if serving is not None:
                 self.model(serving)
         self._publish(
@@ -62,7 +62,8 @@ class Announcer:
     def reconcile(self) -> None:
         """Make registry, model store and topic agree after one of them was lost."""
         seen = self._newest()
-        serving = self.patience.call("store", database.is_away, self.registry.reconcile, seen)
+        reconcile = self.registry.revisions.reconcile
+        serving = self.patience.call("store", database.is_away, reconcile, seen)
         if serving is not None:
             log.info("announcing again", version=serving.version, revision=serving.revision)
             self.model(serving)

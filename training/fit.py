@@ -109,6 +109,10 @@ class Fitter:
         self._deep: dict[str, Deep] = {}
         self._chain: Chain | None = None
 
+    def forget(self) -> None:
+        """The next history is trained from nothing: what is held has been found wanting."""
+        self._chain = None
+
     def fit(
         self,
         history: History,

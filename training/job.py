@@ -23,8 +23,10 @@ from schemas.settings import Settings
 from streams import database, history
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
-from training import artifacts
+from training import artifacts, versions
 from training.announce import Announcer
+from training.gate import Rule
+from training.promotion import Gate
 from training.registry import Ended, Registry
 from training.served import Served
 
@@ -53,6 +55,8 @@ class Job:
         self.settings, self.patience = settings, patience
         self.store, self.registry = store, registry
         self.announcer, self.fitter = announcer, fitter
+        rule = Rule(settings.gate_margin, settings.gate_rows, settings.seed)
+        self.gate = Gate(rule, registry.engine, registry.root_url, self._stored)
         self._opponent: Served | None = None
 
     def run(self, request: TrainRequest) -> Ended:
@@ -97,11 +101,14 @@ class Job:
         fitted = self._fitted(request, past)
         files, metadata = export.files(fitted), fitted.metadata()
         metrics = events.ModelMetrics.model_validate(metadata["metrics"])
-        updated = self._stored(self.registry.publish, request, files, metadata, metrics)
-        if updated is None:
+        verdict = self.gate.verdict(fitted.record, past)
+        ended = self._stored(self.registry.publish, request, files, metadata, metrics, verdict)
+        if ended is None:
             return self._end(request, "failed", "ended by another trainer")
+        if ended.state == "rejected":
+            self.fitter.forget()
         self._prune()
-        return Ended("published", None, updated.version)
+        return ended
 
     def _fitted(self, request: TrainRequest, past: History) -> Any:
         from training.deep import Watcher
@@ -122,7 +129,7 @@ class Job:
 
     def _serving(self) -> Served | None:
         """The version that serves, to be scored beside the candidate; a broken one isn't."""
-        updated = self._stored(self.registry.serving)
+        updated = self._stored(self.registry.revisions.serving)
         if updated is None:
             return None
         if self._opponent is None or self._opponent.path != updated.artifact:
@@ -169,7 +176,8 @@ class Job:
     def _prune(self) -> None:
         young = timedelta(seconds=self.settings.models_young_seconds)
         keep, now = self.settings.models_kept, datetime.now(UTC)
-        removed = self._stored(self.registry.prune, keep, young, now)
+        registry = self.registry
+        removed = self._stored(versions.prune, registry.engine, registry.root_url, keep, young, now)
         if removed:
             log.info("removed old versions", versions=removed)
 

@@ -1,32 +1,29 @@
-"""The registry: train-requests and their outcomes, versions, and which of them serves.
+"""The registry: train-requests, their outcomes, and the versions that came of them.
 
-One row per request and per version in the store; ``revisions`` says what serves, the highest is
-obeyed. Versions and revisions are given out in one transaction that holds the registry's lock, so
-a second trainer can neither reuse a number nor train twice what has ended.
+One row per request and per version in the store; ``revisions`` says what serves. Versions and
+revisions are given out in one transaction that holds the registry's lock, so a second trainer can
+neither reuse a number nor train twice what has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-from sqlalchemy import Connection, Engine, Row, func, select, text, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from schemas import events
-from schemas.errors import ArtifactError
-from schemas.events import ModelUpdated, TrainRequest
-from schemas.tables import models, revisions, train_requests
-from training import artifacts
+from schemas.events import TrainRequest
+from schemas.tables import models, train_requests
+from training import artifacts, versions
+from training.gate import UNRIVALLED, Verdict
 from training.requests import ENDED
+from training.revisions import Revisions
 
-log = structlog.get_logger("retrace")
 MODEL = "retrace"
-REGISTRY_LOCK = 7_203_115
-ANNOUNCEMENT = "model_updated"
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Registry:
 
     def __init__(self, engine: Engine, root_url: str) -> None:
         self.engine, self.root_url = engine, root_url
-        self.highest_seen = 0
+        self.revisions = Revisions(engine, root_url)
 
     def note(self, requests: Sequence[TrainRequest]) -> dict[str, Ended]:
         """Remember requests; the outcomes of those that have one already, by id."""
@@ -94,109 +91,29 @@ class Registry:
         files: Mapping[str, bytes],
         metadata: Mapping[str, Any],
         metrics: events.ModelMetrics,
-    ) -> ModelUpdated | None:
+        verdict: Verdict = UNRIVALLED,
+    ) -> Ended | None:
         """Write a version and make it serve, in one transaction; None where it has ended already.
 
+        One that the gate rejects is kept, but does not serve; nor does one while another is held.
         Raises ``ArtifactError`` where the model store refuses the files; then nothing changes.
         """
         with self.engine.begin() as connection:
-            _lock(connection)
+            versions.lock(connection)
             if _ended(connection, request.request_id) is not None:
                 return None
-            version = 1 + _highest(connection, models.c.version)
-            revision = 1 + max(_highest(connection, revisions.c.revision), self.highest_seen)
-            facts = {
-                "model": MODEL,
-                "version": version,
-                "request_id": request.request_id,
-                "trained_at": datetime.now(UTC),
-                "metrics": metrics,
-                **{name: metadata[name] for name in ("users", "topics", "difficulties")},
-                "completions": metadata["completions"],
-            }
-            noted = _jsonable(facts)
+            version = 1 + versions.highest(connection, models.c.version)
+            facts = _facts(version, request, metadata, metrics)
+            release = _release(verdict)
+            noted = {versions.ANNOUNCEMENT: _jsonable(facts), versions.RELEASE: release}
             artifact, sha256 = artifacts.write(
-                self.root_url, f"v{version:06d}", files, {**metadata, ANNOUNCEMENT: noted}
+                self.root_url, f"v{version:06d}", files, {**metadata, **noted}
             )
-            _add_version(connection, facts, noted["metrics"], artifact, sha256)
-            _add_revision(connection, revision, version, "publish")
-            _set_state(connection, request.request_id, "published", None, version)
-        return ModelUpdated(revision=revision, artifact=artifact, sha256=sha256, **facts)
-
-    def serving(self) -> ModelUpdated | None:
-        """What serves now, as it is announced; None before the first version."""
-        query = (
-            select(models, revisions.c.revision)
-            .join(revisions, revisions.c.version == models.c.version)
-            .order_by(revisions.c.revision.desc())
-            .limit(1)
-        )
-        with self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else _announced(row)
-
-    def reconcile(self, seen: ModelUpdated | None) -> ModelUpdated | None:
-        """Make registry, model store and topic agree; what has to be announced, if anything.
-
-        ``seen`` is the newest announcement on the topic. An emptied registry is rebuilt from the
-        model store; revisions go on above the highest seen; an emptied topic hears again.
-        """
-        self.highest_seen = max(self.highest_seen, seen.revision if seen else 0)
-        with self.engine.begin() as connection:
-            _lock(connection)
-            if not _highest(connection, models.c.version):
-                self._rebuild(connection)
-            highest = _highest(connection, revisions.c.revision)
-            newest = _highest(connection, models.c.version)
-            if newest and highest < self.highest_seen:
-                known = seen is not None and _has_version(connection, seen.version)
-                version = seen.version if seen is not None and known else newest
-                _add_revision(connection, self.highest_seen + 1, version, "rebuild")
-            elif newest and not highest:
-                _add_revision(connection, 1, newest, "rebuild")
-        serving = self.serving()
-        if serving is None or (seen is not None and serving.revision == seen.revision):
-            return None
-        return serving
-
-    def _rebuild(self, connection: Connection) -> None:
-        for name in artifacts.list_versions(self.root_url):
-            try:
-                sha256, metadata = artifacts.inspect(self.root_url, name)
-            except ArtifactError as error:
-                log.warning("a version is passed over", version=name, because=str(error))
-                continue
-            noted = metadata.get(ANNOUNCEMENT)
-            if not isinstance(noted, dict):
-                continue
-            facts = {**noted, "trained_at": datetime.fromisoformat(noted["trained_at"])}
-            _add_version(connection, facts, noted["metrics"], name, sha256)
-
-    def prune(self, keep: int, young: timedelta, now: datetime) -> list[int]:
-        """Remove old versions' files; never the serving one, its predecessor or a young one."""
-        with self.engine.begin() as connection:
-            _lock(connection)
-            old = _removable(connection, keep, now - young)
-            gone = update(models).where(models.c.version.in_([row.version for row in old]))
-            connection.execute(gone.values(removed_at=now))
-        for row in old:
-            artifacts.remove(self.root_url, row.artifact)
-        return [row.version for row in old]
-
-
-def _lock(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTRY_LOCK})
-
-
-def _highest(connection: Connection, column: Any) -> int:
-    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one())
-
-
-def _has_version(connection: Connection, version: int) -> bool:
-    found = select(models.c.version).where(
-        models.c.version == version, models.c.removed_at.is_(None)
-    )
-    return connection.execute(found).one_or_none() is not None
+            versions.add(connection, facts, release, artifact, sha256)
+            held = self.revisions.publish(connection, version) if verdict.passes else None
+            ended = Ended(release["state"], release["reason"] or held, version)
+            _set_state(connection, request.request_id, ended.state, ended.reason, version)
+        return ended
 
 
 def _ended(connection: Connection, request_id: str) -> Ended | None:
@@ -207,10 +124,7 @@ def _ended(connection: Connection, request_id: str) -> Ended | None:
     ).one_or_none()
     if row is not None and row.state in ENDED:
         return Ended(row.state, row.reason, row.version)
-    version = connection.execute(
-        select(models.c.version).where(models.c.request_id == request_id)
-    ).scalar()
-    return None if version is None else Ended("published", None, version)
+    return _of_versions(connection, [request_id]).get(request_id)
 
 
 def _outcomes(connection: Connection, request_ids: Sequence[str]) -> dict[str, Ended]:
@@ -222,12 +136,18 @@ def _outcomes(connection: Connection, request_ids: Sequence[str]) -> dict[str, E
         )
     )
     found = {row.request_id: Ended(row.state, row.reason, row.version) for row in rows}
-    published = connection.execute(
-        select(models.c.request_id, models.c.version).where(
-            models.c.request_id == func.any(list(request_ids))
+    return _of_versions(connection, request_ids) | found
+
+
+def _of_versions(connection: Connection, request_ids: Sequence[str]) -> dict[str, Ended]:
+    """Outcomes as the versions tell them, where the requests' own rows were lost."""
+    table = models.c
+    rows = connection.execute(
+        select(table.request_id, table.state, table.reason, table.version).where(
+            table.request_id == func.any(list(request_ids))
         )
     )
-    return found | {row.request_id: Ended("published", None, row.version) for row in published}
+    return {row.request_id: Ended(row.state, row.reason, row.version) for row in rows}
 
 
 def _row(request: TrainRequest) -> dict[str, Any]:
@@ -254,54 +174,28 @@ def _set_state(
     connection.execute(change)
 
 
-def _add_version(
-    connection: Connection,
-    facts: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    artifact: str,
-    sha256: str,
-) -> None:
-    names = (
-        "model", "version", "request_id", "trained_at", "completions",
-        "users", "topics", "difficulties",
-    )  # fmt: skip
-    row = {name: facts[name] for name in names}
-    values = {**row, "metrics": dict(metrics), "artifact": artifact, "sha256": sha256}
-    connection.execute(upsert(models).values(values).on_conflict_do_nothing())
+def _facts(
+    version: int,
+    request: TrainRequest,
+    metadata: Mapping[str, Any],
+    metrics: events.ModelMetrics,
+) -> dict[str, Any]:
+    """What is announced of a version."""
+    return {
+        "model": MODEL,
+        "version": version,
+        "request_id": request.request_id,
+        "trained_at": datetime.now(UTC),
+        "metrics": metrics.model_dump(mode="json"),
+        **{name: metadata[name] for name in ("completions", "users", "topics", "difficulties")},
+    }
 
 
-def _add_revision(connection: Connection, revision: int, version: int, cause: str) -> None:
-    row = upsert(revisions).values(revision=revision, version=version, cause=cause)
-    connection.execute(row)
-
-
-def _removable(connection: Connection, keep: int, before: datetime) -> list[Any]:
-    serving = select(revisions.c.version).order_by(revisions.c.revision.desc()).limit(2)
-    newest = (
-        select(models.c.version)
-        .where(models.c.removed_at.is_(None))
-        .order_by(models.c.version.desc())
-        .limit(keep)
-    )
-    query = select(models.c.version, models.c.artifact).where(
-        models.c.removed_at.is_(None),
-        models.c.trained_at < before,
-        models.c.version.not_in(serving),
-        models.c.version.not_in(newest),
-    )
-    return [*connection.execute(query)]
-
-
-def _announced(row: Row[Any]) -> ModelUpdated:
-    names = set(ModelUpdated.model_fields) - {"metrics"}
-    facts = {name: getattr(row, name) for name in names}
-    return ModelUpdated(metrics=events.ModelMetrics.model_validate(row.metrics), **facts)
+def _release(verdict: Verdict) -> dict[str, Any]:
+    reason = None if verdict.passes else verdict.words()
+    state = "published" if verdict.passes else "rejected"
+    return {"state": state, "reason": reason, "gate": verdict.to_dict()}
 
 
 def _jsonable(facts: Mapping[str, Any]) -> dict[str, Any]:
-    metrics: events.ModelMetrics = facts["metrics"]
-    return {
-        **facts,
-        "trained_at": facts["trained_at"].isoformat(),
-        "metrics": metrics.model_dump(mode="json"),
-    }
+    return {**facts, "trained_at": facts["trained_at"].isoformat()}

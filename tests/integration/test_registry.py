@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from schemas.errors import ArtifactError
+from schemas.errors import ArtifactError, RetraceError
 from schemas.events import ModelMetrics, ModelUpdated, TrainRequest
 from streams import database
-from training import artifacts
+from training import artifacts, versions
+from training.gate import Verdict
 from training.registry import Ended, Registry
+from training.revisions import Revisions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 METADATA = {"users": 3, "topics": 2, "difficulties": 1, "completions": 10}
@@ -44,9 +46,16 @@ def note(registry: Registry, wanted: TrainRequest) -> Ended | None:
 
 def published(registry: Registry, number: int) -> ModelUpdated:
     note(registry, request(number))
-    updated = registry.publish(request(number), {"weights": b"w"}, METADATA, METRICS)
+    ended = registry.publish(request(number), {"weights": b"w"}, METADATA, METRICS)
+    updated = registry.revisions.serving()
+    assert ended is not None
     assert updated is not None
+    assert ended == Ended("published", None, updated.version)
     return updated
+
+
+def pruned(registry: Registry, keep: int, young: timedelta, now: datetime) -> list[int]:
+    return versions.prune(registry.engine, registry.root_url, keep, young, now)
 
 
 def test_the_first_outcome_stands(registry: Registry) -> None:
@@ -73,7 +82,7 @@ def test_many_are_superseded_at_once_and_ended_ones_keep_their_outcome(registry:
 def test_versions_and_revisions_ascend_and_the_newest_serves(registry: Registry) -> None:
     first, second = published(registry, 10), published(registry, 15)
     assert [(u.version, u.revision) for u in (first, second)] == [(1, 1), (2, 2)]
-    assert registry.serving() == second
+    assert registry.revisions.serving() == second
     assert registry.most_published() == 15
     assert (
         artifacts.read(registry.root_url, second.artifact, second.sha256).files["weights"] == b"w"
@@ -96,26 +105,26 @@ def test_a_model_store_that_refuses_leaves_the_registry_as_it_was(
     note(blocked, request(15))
     with pytest.raises(ArtifactError):
         blocked.publish(request(15), {"weights": b"w"}, METADATA, METRICS)
-    assert registry.serving() == first
+    assert registry.revisions.serving() == first
     assert note(registry, request(15)) is None
 
 
 def test_old_versions_go_but_never_what_may_be_needed(registry: Registry) -> None:
     for number in range(10, 60, 5):
         published(registry, number)
-    young = registry.prune(3, timedelta(hours=1), datetime.now(UTC))
+    young = pruned(registry, 3, timedelta(hours=1), datetime.now(UTC))
     assert young == []
     later = datetime.now(UTC) + timedelta(hours=2)
-    assert sorted(registry.prune(3, timedelta(hours=1), later)) == [1, 2, 3, 4, 5, 6, 7]
+    assert sorted(pruned(registry, 3, timedelta(hours=1), later)) == [1, 2, 3, 4, 5, 6, 7]
     assert artifacts.list_versions(registry.root_url) == ["v000008", "v000009", "v000010"]
-    assert registry.prune(3, timedelta(hours=1), later) == []
+    assert pruned(registry, 3, timedelta(hours=1), later) == []
 
 
 def test_an_emptied_topic_hears_again_what_serves(registry: Registry) -> None:
-    assert registry.reconcile(None) is None
+    assert registry.revisions.reconcile(None) is None
     updated = published(registry, 10)
-    assert registry.reconcile(updated) is None
-    assert registry.reconcile(None) == updated
+    assert registry.revisions.reconcile(updated) is None
+    assert registry.revisions.reconcile(None) == updated
 
 
 def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
@@ -126,7 +135,7 @@ def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE revisions, models, train_requests"))
     fresh = Registry(engine, registry.root_url)
-    serving = fresh.reconcile(seen)
+    serving = fresh.revisions.reconcile(seen)
     assert serving is not None
     assert (serving.version, serving.revision, serving.sha256) == (2, 3, seen.sha256)
     again = note(fresh, request(15))
@@ -141,6 +150,106 @@ def test_one_damaged_version_does_not_stop_a_rebuild(registry: Registry, engine:
     Path(registry.root_url, "v000001", "manifest.json").write_text("{")
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE revisions, models, train_requests"))
-    serving = Registry(engine, registry.root_url).reconcile(None)
+    serving = Revisions(engine, registry.root_url).reconcile(None)
     assert serving is not None
     assert serving.version == 2
+
+
+WORSE = Verdict(False, False, 1, 200, 0.03, 0.01, 0.05)
+BETTER = Verdict(True, True, 1, 200, -0.03, -0.05, -0.01)
+
+
+def judged(registry: Registry, number: int, verdict: Verdict) -> Ended:
+    note(registry, request(number))
+    ended = registry.publish(request(number), {"weights": b"w"}, METADATA, METRICS, verdict)
+    assert ended is not None
+    return ended
+
+
+def best(registry: Registry) -> int:
+    row = versions.best(registry.engine)
+    assert row is not None
+    return int(row.version)
+
+
+def test_a_rejected_version_is_kept_and_told_but_does_not_serve(registry: Registry) -> None:
+    first = published(registry, 10)
+    ended = judged(registry, 15, WORSE)
+    assert (ended.state, ended.version) == ("rejected", 2)
+    assert "+0.0300 against version 1 on the same 200 rows" in str(ended.reason)
+    assert registry.revisions.serving() == first
+    assert note(registry, request(15)) == ended
+    assert registry.most_published() == 10
+    newest = versions.listed(registry.engine)[0]
+    assert (newest.version, newest.state, newest.gate["against"]) == (2, "rejected", 1)
+    assert artifacts.read(registry.root_url, newest.artifact, newest.sha256).files["weights"]
+    assert registry.revisions.promote(2).version == 2
+
+
+def test_the_best_stays_until_a_better_one_comes_and_is_never_removed(registry: Registry) -> None:
+    published(registry, 10)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    for number in range(15, 40, 5):
+        judged(registry, number, Verdict(True, False, 1, 5))
+    assert best(registry) == 1
+    assert pruned(registry, 2, timedelta(hours=1), later) == [2, 3, 4]
+    judged(registry, 40, BETTER)
+    assert best(registry) == 7
+    assert pruned(registry, 2, timedelta(hours=1), later) == [1, 5]
+
+
+def test_a_rollback_holds_over_trainings_until_it_is_released(registry: Registry) -> None:
+    for number in (10, 15):
+        published(registry, number)
+    back = registry.revisions.rollback()
+    assert (back.version, back.revision) == (1, 3)
+    for number in (20, 25, 30):
+        ended = judged(registry, number, BETTER)
+        assert ended.state == "published"
+        assert ended.reason == "version 1 is held; `retrace models release` lets go"
+        assert note(registry, request(number)) == ended
+    assert registry.revisions.serving() == back
+    released = registry.revisions.release()
+    assert (released.version, released.revision) == (5, 4)
+    with pytest.raises(RetraceError, match="Nothing is held"):
+        registry.revisions.release()
+    assert published(registry, 35).version == 6
+    causes = [one.cause for one in registry.revisions.history(9)]
+    assert causes == ["publish", "release", "rollback", "publish", "publish"]
+
+
+def test_a_second_rollback_goes_back_to_what_served_before(registry: Registry) -> None:
+    for number in (10, 15, 20):
+        published(registry, number)
+    assert registry.revisions.rollback().version == 2
+    assert registry.revisions.rollback().version == 1
+
+
+def test_what_cannot_serve_is_not_promoted(registry: Registry) -> None:
+    with pytest.raises(RetraceError, match="No earlier version"):
+        registry.revisions.rollback()
+    second = [published(registry, number) for number in (10, 15)][-1]
+    with pytest.raises(RetraceError, match="Version 7 was never written"):
+        registry.revisions.promote(7)
+    Path(registry.root_url, "v000001", "weights").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match="weights has been altered"):
+        registry.revisions.rollback()
+    assert registry.revisions.serving() == second
+
+
+def test_a_hold_outlives_the_registry(registry: Registry, engine: Engine) -> None:
+    for number in (10, 15):
+        published(registry, number)
+    seen = registry.revisions.rollback()
+    judged(registry, 20, WORSE)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE revisions, models, train_requests"))
+    fresh = Registry(engine, registry.root_url)
+    serving = fresh.revisions.reconcile(seen)
+    assert serving is not None
+    assert (serving.version, serving.revision) == (1, 4)
+    again = note(fresh, request(20))
+    assert again is not None
+    assert again.state == "rejected"
+    assert judged(fresh, 25, BETTER).reason is not None
+    assert fresh.revisions.release().version == 4

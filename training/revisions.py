@@ -1,0 +1,180 @@
+"""Which version serves: revisions, the highest of which is obeyed, and an operator's hold on one.
+
+Whoever promotes a version or rolls back to one holds it: later versions are published, but do not
+serve until it is released.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from schemas.errors import RetraceError
+from schemas.events import ModelUpdated
+from schemas.tables import models, revisions
+from training import artifacts, versions
+
+HOLDING = ("promote", "rollback")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """``cause``: publish, promote, rollback, release or rebuild."""
+
+    revision: int
+    version: int
+    cause: str
+    at: datetime
+
+    @property
+    def holds(self) -> bool:
+        """Whether later versions wait until it is released."""
+        return self.cause in HOLDING
+
+
+class Revisions:
+    """Verbs over the revisions; ``highest_seen`` on the topic is never gone below."""
+
+    def __init__(self, engine: Engine, root_url: str) -> None:
+        self.engine, self.root_url = engine, root_url
+        self.highest_seen = 0
+
+    def current(self) -> Revision | None:
+        """The one that is obeyed; None before the first."""
+        with self.engine.connect() as connection:
+            return _current(connection)
+
+    def serving(self) -> ModelUpdated | None:
+        """What serves now, as it is announced; None before the first version."""
+        with self.engine.connect() as connection:
+            return _announced(connection)
+
+    def history(self, most: int) -> list[Revision]:
+        """The newest revisions, newest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(_NEWEST_FIRST.limit(most)).all()
+        return [_revision(row) for row in rows]
+
+    def add(self, connection: Connection, version: int, cause: str) -> int:
+        """Make a version serve, inside a transaction that has the registry's lock."""
+        highest = max(versions.highest(connection, revisions.c.revision), self.highest_seen)
+        row = {"revision": highest + 1, "version": version, "cause": cause}
+        connection.execute(upsert(revisions).values(row))
+        return highest + 1
+
+    def publish(self, connection: Connection, version: int) -> str | None:
+        """Let a new version serve, or say which is held instead."""
+        current = _current(connection)
+        if current is None or not current.holds:
+            self.add(connection, version, "publish")
+            return None
+        return f"version {current.version} is held; `retrace models release` lets go"
+
+    def promote(self, version: int) -> ModelUpdated:
+        """Make any kept version serve, and hold it.
+
+        Raises RetraceError where there is no such version, ArtifactError where it is damaged.
+        """
+        return self._hold(version, "promote")
+
+    def rollback(self) -> ModelUpdated:
+        """Make the version serve that served before this one, and hold it.
+
+        Raises RetraceError where there is none that is kept.
+        """
+        with self.engine.connect() as connection:
+            before = _served_before(connection)
+        if before is None:
+            raise RetraceError(
+                "No earlier version is kept that has served. See `retrace models list`."
+            )
+        return self._hold(before, "rollback")
+
+    def release(self) -> ModelUpdated:
+        """Let go: the newest published version serves, and later ones will.
+
+        Raises RetraceError where nothing is held.
+        """
+        with self.engine.begin() as connection:
+            versions.lock(connection)
+            current = _current(connection)
+            if current is None or not current.holds:
+                raise RetraceError("Nothing is held: the newest version serves already.")
+            self.add(connection, versions.newest(connection) or current.version, "release")
+            return _require(_announced(connection))
+
+    def _hold(self, version: int, cause: str) -> ModelUpdated:
+        with self.engine.begin() as connection:
+            versions.lock(connection)
+            row = versions.found(connection, version)
+            if row is None or row.removed_at is not None:
+                gone = "was never written" if row is None else "has been removed"
+                raise RetraceError(f"Version {version} {gone}. See `retrace models list`.")
+            artifacts.read(self.root_url, row.artifact, row.sha256)
+            self.add(connection, version, cause)
+            return _require(_announced(connection))
+
+    def reconcile(self, seen: ModelUpdated | None) -> ModelUpdated | None:
+        """Make registry, model store and topic agree; what has to be announced, if anything.
+
+        ``seen`` is the newest announcement on the topic. An emptied registry is rebuilt from the
+        model store; revisions go on above the highest seen; an emptied topic hears again. A
+        version that served though there were newer ones had been held, and is again.
+        """
+        self.highest_seen = max(self.highest_seen, seen.revision if seen else 0)
+        with self.engine.begin() as connection:
+            versions.lock(connection)
+            if not versions.highest(connection, models.c.version):
+                versions.rebuild(connection, self.root_url)
+            newest = versions.newest(connection)
+            if newest and versions.highest(connection, revisions.c.revision) < max(
+                self.highest_seen, 1
+            ):
+                served = seen.version if seen and versions.is_there(connection, seen.version) else 0
+                cause = "rollback" if 0 < served < newest else "rebuild"
+                self.add(connection, served or newest, cause)
+        serving = self.serving()
+        if serving is None or (seen is not None and serving.revision == seen.revision):
+            return None
+        return serving
+
+
+_NEWEST_FIRST = select(revisions).order_by(revisions.c.revision.desc())
+
+
+def _current(connection: Connection) -> Revision | None:
+    row = connection.execute(_NEWEST_FIRST.limit(1)).one_or_none()
+    return None if row is None else _revision(row)
+
+
+def _revision(row: Row[Any]) -> Revision:
+    return Revision(row.revision, row.version, row.cause, row.created_at)
+
+
+def _announced(connection: Connection) -> ModelUpdated | None:
+    current = _current(connection)
+    row = None if current is None else versions.found(connection, current.version)
+    return None if row is None or current is None else versions.announced(row, current.revision)
+
+
+def _require(updated: ModelUpdated | None) -> ModelUpdated:
+    assert updated is not None
+    return updated
+
+
+def _served_before(connection: Connection) -> int | None:
+    """The newest version before the current one that has served, and is still there."""
+    current = _current(connection)
+    below = 0 if current is None else current.version
+    query = (
+        select(revisions.c.version)
+        .join(models, models.c.version == revisions.c.version)
+        .where(models.c.removed_at.is_(None), revisions.c.version < below)
+        .order_by(revisions.c.version.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()

@@ -1,0 +1,139 @@
+"""The models table: every version that was written, whatever became of it.
+
+Functions over a connection or an engine; the registry's lock makes versions one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, Row, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from schemas import events
+from schemas.errors import ArtifactError
+from schemas.events import ModelUpdated
+from schemas.tables import models, revisions
+from training import artifacts
+
+log = structlog.get_logger("retrace")
+REGISTRY_LOCK = 7_203_115
+ANNOUNCEMENT = "model_updated"
+RELEASE = "release"
+FACTS = (
+    "model", "version", "request_id", "trained_at", "completions",
+    "users", "topics", "difficulties",
+)  # fmt: skip
+
+
+def lock(connection: Connection) -> None:
+    """Until the transaction's end, nobody else gives out versions or revisions."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": REGISTRY_LOCK})
+
+
+def highest(connection: Connection, column: Any) -> int:
+    return int(connection.execute(select(func.coalesce(func.max(column), 0))).scalar_one())
+
+
+def add(
+    connection: Connection,
+    facts: Mapping[str, Any],
+    release: Mapping[str, Any],
+    artifact: str,
+    sha256: str,
+) -> None:
+    """``facts`` as they are announced, their metrics JSON; ``release``: state, reason, gate."""
+    row = {name: facts[name] for name in (*FACTS, "metrics")}
+    values = {**row, **release, "artifact": artifact, "sha256": sha256}
+    connection.execute(upsert(models).values(values).on_conflict_do_nothing())
+
+
+def is_there(connection: Connection, version: int) -> bool:
+    """Whether the version's files are kept."""
+    found = select(models.c.version).where(
+        models.c.version == version, models.c.removed_at.is_(None)
+    )
+    return connection.execute(found).one_or_none() is not None
+
+
+def newest(connection: Connection) -> int:
+    """The newest version that may serve; 0 for none."""
+    query = select(func.coalesce(func.max(models.c.version), 0))
+    return int(connection.execute(query.where(*MAY_SERVE)).scalar_one())
+
+
+def best(engine: Engine) -> Row[Any] | None:
+    """The version that candidates are held against: the newest that was best when it came."""
+    query = select(models).where(*MAY_SERVE, models.c.gate["best"].as_boolean())
+    with engine.connect() as connection:
+        return connection.execute(query.order_by(models.c.version.desc()).limit(1)).one_or_none()
+
+
+def listed(engine: Engine) -> list[Row[Any]]:
+    """Every version with all that is known of it, newest first."""
+    with engine.connect() as connection:
+        return [*connection.execute(select(models).order_by(models.c.version.desc()))]
+
+
+def found(connection: Connection, version: int) -> Row[Any] | None:
+    """What is known of a version."""
+    return connection.execute(select(models).where(models.c.version == version)).one_or_none()
+
+
+def announced(row: Row[Any], revision: int) -> ModelUpdated:
+    """A version as it is announced under a revision."""
+    names = set(ModelUpdated.model_fields) - {"metrics", "revision"}
+    facts = {name: getattr(row, name) for name in names}
+    metrics = events.ModelMetrics.model_validate(row.metrics)
+    return ModelUpdated(revision=revision, metrics=metrics, **facts)
+
+
+def rebuild(connection: Connection, root_url: str) -> None:
+    """Fill an emptied table from the model store."""
+    for name in artifacts.list_versions(root_url):
+        try:
+            sha256, metadata = artifacts.inspect(root_url, name)
+        except ArtifactError as error:
+            log.warning("a version is passed over", version=name, because=str(error))
+            continue
+        noted, release = metadata.get(ANNOUNCEMENT), metadata.get(RELEASE)
+        if not isinstance(noted, dict):
+            continue
+        facts = {**noted, "trained_at": datetime.fromisoformat(noted["trained_at"])}
+        add(connection, facts, release if isinstance(release, dict) else PUBLISHED, name, sha256)
+
+
+def prune(engine: Engine, root_url: str, keep: int, young: timedelta, now: datetime) -> list[int]:
+    """Remove old versions' files; never the serving one, its predecessor, the best or a young
+    one."""
+    with engine.begin() as connection:
+        lock(connection)
+        old = _removable(connection, keep, now - young)
+        gone = update(models).where(models.c.version.in_([row.version for row in old]))
+        connection.execute(gone.values(removed_at=now))
+    for row in old:
+        artifacts.remove(root_url, row.artifact)
+    return [row.version for row in old]
+
+
+PUBLISHED = {"state": "published", "reason": None, "gate": None}
+MAY_SERVE = (models.c.state == "published", models.c.removed_at.is_(None))
+
+
+def _removable(connection: Connection, keep: int, before: datetime) -> list[Row[Any]]:
+    there = models.c.removed_at.is_(None)
+    served = select(revisions.c.version).order_by(revisions.c.revision.desc()).limit(2)
+    newest = select(models.c.version).where(there).order_by(models.c.version.desc()).limit(keep)
+    is_best = (*MAY_SERVE, models.c.gate["best"].as_boolean())
+    best = select(models.c.version).where(*is_best).order_by(models.c.version.desc()).limit(1)
+    query = select(models.c.version, models.c.artifact).where(
+        there,
+        models.c.trained_at < before,
+        models.c.version.not_in(served),
+        models.c.version.not_in(newest),
+        models.c.version.not_in(best),
+    )
+    return [*connection.execute(query)]
