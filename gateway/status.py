@@ -105,8 +105,12 @@ def _last_training(engine: Engine) -> dict[str, Any] | None:
 
 
 def _serving(settings: Settings, engine: Engine) -> dict[str, Any] | None:
-    serving = Revisions(engine, settings.model_store_url()).serving()
-    return None if serving is None else serving.model_dump(mode="json")
+    revisions = Revisions(engine, settings.model_store_url())
+    serving, current = revisions.serving(), revisions.current()
+    if serving is None or current is None:
+        return None
+    held_since = codec.rfc3339(current.at) if current.holds else None
+    return {**serving.model_dump(mode="json"), "held_since": held_since}
 
 
 def _files(settings: Settings) -> dict[str, Any]:

@@ -8,7 +8,14 @@ import sys
 
 import typer
 
-from ops import commands_bench, commands_data, commands_operate, commands_services
+from ops import (
+    away,
+    commands_bench,
+    commands_data,
+    commands_models,
+    commands_operate,
+    commands_services,
+)
 from schemas.errors import RetraceError
 
 app = typer.Typer(
@@ -19,7 +26,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-for commands in (commands_operate, commands_services, commands_data, commands_bench):
+for commands in (
+    commands_operate, commands_models, commands_services, commands_data, commands_bench,
+):  # fmt: skip
     commands.register(app)
 
 
@@ -33,6 +42,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        line = away.words(error)
+        if line is None:
+            raise
+        typer.echo(f"retrace: {line}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

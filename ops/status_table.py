@@ -108,7 +108,10 @@ def _serving(part: Part, now: datetime) -> str:
     score = "" if ours is None else f", log loss {ours:.3f}{beside}"
     learned = f"learned from {plural(part['completions'], 'completion')}"
     trained = ago(part["trained_at"], now)
-    return f"version {part['version']}, trained {trained}, {learned}{score}"
+    held = ""
+    if part["held_since"]:
+        held = f", held for {ago(part['held_since'], now).removesuffix(' ago')}"
+    return f"version {part['version']}{held}, trained {trained}, {learned}{score}"
 
 
 def _accuracy(part: Part, _now: datetime) -> str:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from schemas.errors import ConfigurationError
 
 MIGRATION_LOCK = 7_203_114
-UNDEFINED_TABLE = "42P01"
+UNDEFINED = ("42P01", "42703")  # a table, a column
 
 
 def connect(
@@ -73,11 +73,8 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_emptied(error: BaseException) -> bool:
-    """Whether the tables are gone: the database was made anew under a running service."""
-    return (
-        isinstance(error, ProgrammingError)
-        and getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE
-    )
+    """Whether the tables are gone or old: the database was made anew under a running service."""
+    return isinstance(error, ProgrammingError) and getattr(error.orig, "pgcode", None) in UNDEFINED
 
 
 def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:

@@ -97,6 +97,23 @@ def read(root_url: str, path: str, sha256: str) -> Artifact:
     return Artifact(path, files, _metadata(path, files))
 
 
+def export(root_url: str, path: str, sha256: str, folder: Path) -> Path:
+    """Copies a version, verified, below a folder of this machine; its directory there.
+
+    Raises ArtifactError where it is damaged, is there already, or the folder refuses it.
+    """
+    files = read(root_url, path, sha256).files
+    manifest = _bytes(_open(root_url), path, MANIFEST, LARGEST_MANIFEST)
+    target = folder / path
+    try:
+        target.mkdir(parents=True)
+        for name, content in {**files, MANIFEST: manifest}.items():
+            (target / name).write_bytes(content)
+    except OSError as error:
+        raise ArtifactError(f"{target} could not be written: {_reason(error)}.") from error
+    return target
+
+
 def inspect(root_url: str, path: str) -> tuple[str, Mapping[str, Any]]:
     """The SHA-256 of a version's manifest as it stands, and its metadata, verified against it."""
     store = _open(root_url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ from streams.numbering import Place, Publication
 from streams.patience import Patience
 from tests.running import opened, settings_of, values_of
 from tests.unit import simulated
-from training import artifacts
+from training import artifacts, versions
 from training.announce import Announcer
 from training.features import FEATURES
 from training.fit import Fitter
 from training.job import Interrupted, Job
-from training.record import COLUMNS, Record
+from training.record import COLUMNS, PREDICTORS, Record
 from training.registry import Ended, Registry
 from training.served import Served
 
@@ -239,6 +240,53 @@ def test_the_old_version_serves_on_after_a_training_without_one(
     assert site.patience.health.snapshot()["training"] is None
     job.fitter = fitter
     assert site.published(job, 70).version == 2
+
+
+class Misled:
+    """Fits, but what it said of the newest rows was wrong."""
+
+    def __init__(self, fitter: Fitter) -> None:
+        self.fitter, self.forget = fitter, fitter.forget
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        fitted = self.fitter.fit(*args, **kwargs)
+        rows = fitted.record.rows.copy()
+        for who in PREDICTORS[:3]:
+            right = rows[-18:, COLUMNS.index("correct")] > 0.5
+            rows[-18:, COLUMNS.index(f"{who}_p")] = np.where(right, 0.05, 0.95)
+        return replace(fitted, record=Record(rows))
+
+
+def test_a_version_worse_than_the_best_is_kept_aside_and_the_next_begins_anew(
+    site: Site, fitter: Fitter
+) -> None:
+    site.settings = site.settings.model_copy(update={"gate_rows": 10})
+    job = site.job(fitter)
+    first = site.published(job, 60)
+    job.fitter = Misled(fitter)
+    ended = site.train(job, 90)
+    assert (ended.state, ended.version) == ("rejected", 2)
+    assert "against version 1 on the same 18 rows" in str(ended.reason)
+    assert site.serving() == first
+    job.fitter = fitter
+    assert site.published(job, 95).version == 3
+    epochs = [event for event in site.progress("count-95") if event["state"] == "epoch"]
+    assert {event["epochs"] for event in epochs} == {EPOCHS}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["going on", "restarted"])
+def test_only_rows_that_the_best_has_not_learned_are_compared(
+    site: Site, fitter: Fitter, restarted: bool
+) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    for rows in (65, 70):
+        if restarted:
+            job.gate = site.job(fitter).gate
+        site.published(job, rows)
+    gates = [row.gate for row in versions.listed(site.registry.engine)]
+    assert [(gate["against"], gate["rows"]) for gate in gates] == [(1, 10), (1, 5), (None, 0)]
+    assert [gate["best"] for gate in gates] == [False, False, True]
 
 
 def test_networks_that_lost_themselves_are_refused_and_trained_anew(

@@ -311,7 +311,8 @@ def test_doctor_finds_an_altered_model(settings: Settings, store: Store) -> None
     request = train.request(settings, datetime.now(UTC))
     registry.note([request])
     learned = {"users": 1, "topics": 1, "difficulties": 1, "completions": 5}
-    updated = registry.publish(request, {"a.onnx": b"x"}, learned, events.ModelMetrics(rows=0))
+    registry.publish(request, {"a.onnx": b"x"}, learned, events.ModelMetrics(rows=0))
+    updated = registry.revisions.serving()
     assert updated is not None
     assert findings(settings)["serving model"].state == "ok"
     (Path(settings.model_store_url()) / updated.artifact / "a.onnx").write_bytes(b"y")

@@ -199,6 +199,7 @@ STATUS: dict[str, Any] = {
     },
     "serving": {
         "version": 3, "completions": 1230, "trained_at": NOW.isoformat(),
+        "held_since": (NOW - timedelta(hours=2)).isoformat(),
         "metrics": {"log_loss": 0.58, "topic_difficulty": {"log_loss": 0.61}},
     },
     "model_files": {"store": "/models", "versions": 3, "bytes": 3 * 1_048_576},
@@ -215,7 +216,7 @@ STATUS: dict[str, Any] = {
 
 
 def shown(status: dict[str, Any]) -> str:
-    console = Console(width=120)
+    console = Console(width=160)
     with console.capture() as capture:
         console.print(status_table.table(status, NOW))
     return capture.get()
@@ -228,6 +229,7 @@ def test_status_shows_every_part_in_words() -> None:
         "total 1 233 of 1 233 counted",
         "3 published, 1 superseded",
         "count-1230 published as version 3, 5 min ago",
+        "version 3, held for 2 h, trained",
         "log loss 0.580 (topic × difficulty 0.610)",
         "3 versions, 3.0 MB, in /models",
         "record 0, trainer –",
