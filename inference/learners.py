@@ -115,6 +115,8 @@ class Learners:
         What does not follow on what is held is not learned: those learners are forgotten and
         returned, to be learned from their first completion on.
         """
+        if not len(new):
+            return []
         users, whose = np.unique(new.users.astype(str), return_inverse=True)
         started = np.rint(new.started_at * 1000.0).astype(np.int64)
         again = []
@@ -123,7 +125,7 @@ class Learners:
             if held is not None and (started[mine].min() < held.settled or mine.sum() >= MAX_STEPS):
                 self._forget(user)
                 again.append(user)
-        wanted = np.flatnonzero(~np.isin(users[whose], again)) if len(users) else whose
+        wanted = np.flatnonzero(~np.isin(users[whose], again))
         if len(wanted):
             self._learn(take(new, wanted), asked)
         return again

@@ -6,6 +6,7 @@ One ask can't disturb another of the same batch. Never imports TensorFlow.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from training.served import Opinion, Served
 
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
+LOG_RANGE = (0.0, 10.0)  # beyond SECONDS_RANGE, and where exp is finite
 PORTION, TAKE_OVER_SECONDS = 32, 0.5
 
 Numbers = tuple[float, float, float]
@@ -191,8 +193,8 @@ class Predictor:
     def _answer(self, ask: Ask, said: Opinion, at: int, past: int) -> Answer:
         numbers = (said.p[at], said.mu[at], said.sigma[at])
         source = "lstm" if said.network[at] else "lnirt"
-        answer = _told(numbers, source, self._reason(ask, said, at, past), past)
-        return replace(answer, lnirt=tuple(said.lnirt[at].tolist()))
+        lnirt = tuple(said.lnirt[at].tolist())
+        return _told(numbers, source, self._reason(ask, said, at, past), past, lnirt)
 
     def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> str:
         assert self._served is not None
@@ -219,14 +221,23 @@ def of_lnirt(answer: Answer, reason: str) -> Answer | None:
     return _told(answer.lnirt, "lnirt", reason, answer.history_length)
 
 
-def _told(numbers: Numbers, source: str, reason: str, past: int) -> Answer:
+def _told(
+    numbers: Numbers, source: str, reason: str, past: int, lnirt: Numbers | None = None
+) -> Answer:
     """p, mu and sigma as an answer within the contract's ranges."""
-    if not np.isfinite(numbers).all():
+    if not all(map(math.isfinite, numbers)):
         return default("neither the networks nor LNIRT gave a finite number")
     p, mu, sigma = numbers
-    seconds = np.exp(np.array([mu - Z_80 * sigma, mu, mu + Z_80 * sigma]))
-    low, middle, high = (float(second) for second in np.clip(seconds, *SECONDS_RANGE))
-    return Answer(float(np.clip(p, *P_RANGE)), middle, low, high, source, reason, past)
+    low, middle, high = (_seconds(mu + z * sigma) for z in (-Z_80, 0.0, Z_80))
+    return Answer(_within(p, P_RANGE), middle, low, high, source, reason, past, lnirt)
+
+
+def _seconds(log_seconds: float) -> float:
+    return _within(math.exp(_within(log_seconds, LOG_RANGE)), SECONDS_RANGE)
+
+
+def _within(value: float, ends: tuple[float, float]) -> float:
+    return float(min(max(value, ends[0]), ends[1]))
 
 
 def _before(ask: Ask, past: History) -> History:

@@ -26,22 +26,20 @@ _COUNTS = text(
         SELECT 1 FROM completions WHERE user_id = learner.id AND number <= :upto LIMIT :most
     ) AS counted) FROM unnest(:users) AS learner(id)"""
 ).bindparams(bindparam("users", type_=ARRAY(String)))
-_NEWEST = f"""SELECT {_COLUMNS} FROM unnest(:users, :after) AS learner(id, after)
+_NEWEST = f"""SELECT {_COLUMNS} FROM unnest({{}}, {{}}) AS learner(id, after)
         CROSS JOIN LATERAL (
             SELECT * FROM completions
-            WHERE user_id = learner.id AND number > learner.after AND number <= :upto
-            ORDER BY number DESC LIMIT :newest
+            WHERE user_id = learner.id AND number > learner.after AND number <= {{}}
+            ORDER BY number DESC LIMIT {{}}
         ) AS newest"""  # noqa: S608
-_LEARNERS = (
-    bindparam("users", type_=ARRAY(String)),
-    bindparam("after", type_=ARRAY(BigInteger)),
-)
-_OF_LEARNERS = text(f"{_NEWEST} ORDER BY number").bindparams(*_LEARNERS)
-# One row at least, so that a single statement tells of the generation too.
-_NEWER = text(
-    f"""SELECT (SELECT generation FROM numbering), new.*
-        FROM (SELECT) AS once LEFT JOIN ({_NEWEST}) AS new ON true ORDER BY new.number"""  # noqa: S608
-).bindparams(*_LEARNERS)
+_OF_LEARNERS = text(
+    f"{_NEWEST.format(':users', ':after', ':upto', ':newest')} ORDER BY number"
+).bindparams(bindparam("users", type_=ARRAY(String)), bindparam("after", type_=ARRAY(BigInteger)))
+# Planned once a connection. One row at least, so that it tells of the generation too.
+_PREPARE_NEWER = f"""PREPARE newer (text[], bigint[], bigint) AS
+    SELECT (SELECT generation FROM numbering), new.* FROM (SELECT) AS once
+    LEFT JOIN ({_NEWEST.format("$1", "$2", 2**62, "$3")}) AS new ON true ORDER BY new.number"""  # noqa: S608
+_NEWER = "EXECUTE newer (%s, %s, %s)"
 
 
 def everything(engine: Engine, upto: int) -> History:
@@ -104,9 +102,11 @@ def of_learners(engine: Engine, users: Sequence[str], newest: int, upto: int = 2
 def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, History]:
     """The generation of the numbers, and of each of these learners the ``newest`` completions that
     were numbered after the one given, together in ascending number."""
-    values = {"users": [*after], "after": [*after.values()], "newest": newest, "upto": 2**62}
     with engine.connect() as connection:
-        rows = connection.execute(_NEWER, values).all()
+        if "newer" not in connection.info:
+            connection.exec_driver_sql(_PREPARE_NEWER)
+            connection.info["newer"] = True
+        rows = connection.exec_driver_sql(_NEWER, ([*after], [*after.values()], newest)).all()
     return rows[0][0] or 0, columns([row[1:] for row in rows if row[1] is not None])
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import ProgrammingError
 
 from schemas.tables import completions
 from streams import database, history
@@ -96,3 +97,20 @@ def test_nothing_newer_still_tells_the_generation(engine: Engine) -> None:
     generation, found = history.newer(engine, {"nobody": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
     assert history.newer(engine, {}, 10)[0] == generation
+
+
+def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> None:
+    reads = database.connect(
+        engine.url.render_as_string(hide_password=False), "tests", pool=1, reads=True
+    )
+    assert len(history.newer(reads, {"learner-1": 0}, 10)[1]) == 10
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    with pytest.raises(ProgrammingError) as error:
+        history.newer(reads, {"learner-1": 0}, 10)
+    assert database.is_emptied(error.value)
+    database.migrate(engine)
+    generation, found = history.newer(reads, {"learner-1": 0}, 10)
+    assert (generation, len(found)) == (Store(engine).standing()[0], 0)
+    reads.dispose()
