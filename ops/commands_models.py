@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ops.models import Models
 
 models_app = typer.Typer(no_args_is_help=True, help="Model versions: list, promote, roll back.")
+WIDTH = 110
 Version = Annotated[int, typer.Argument(min=1, help="Its number, as in `list`.")]
 
 
@@ -107,7 +108,7 @@ def _show(found: dict[str, Any], as_json: bool, view: Any) -> None:
     if as_json:
         typer.echo(json.dumps(found, default=str))
     else:
-        out().print(view(found))
+        out(WIDTH).print(view(found))
 
 
 def _changed(updated: Any, models: Models, as_json: bool) -> None:

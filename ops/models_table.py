@@ -23,18 +23,17 @@ def listed(found: dict[str, Any]) -> Table | str:
     if not found["versions"]:
         return "No version yet: one is trained at every fifth completion, or by `retrace train`."
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("version", "state", "trained", "completions"):
-        table.add_column(name, justify="right" if name in ("version", "completions") else "left")
-    for name in ("rows", "log loss", "AUC", "ECE", "LNIRT", "topic × difficulty"):
-        table.add_column(name, justify="right")
-    table.add_column("gate")
+    for name in ("version", "state", "trained", "learned", "rows", "log loss", "AUC", "LNIRT",
+                 "topic × difficulty", "against the best"):  # fmt: skip
+        left = name in ("state", "trained", "against the best")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for each in found["versions"]:
         scores = each["metrics"]
         table.add_row(
             str(each["version"]), _state(each, found), ago(each["trained_at"], datetime.now(UTC)),
             grouped(each["completions"]), grouped(scores["rows"]), _number(scores["log_loss"]),
-            _number(scores["auc"]), _number(scores["ece"]), _peer(scores, "lnirt"),
-            _peer(scores, "topic_difficulty"), _gate(each["gate"]),
+            _number(scores["auc"]), _peer(scores, "lnirt"), _peer(scores, "topic_difficulty"),
+            _against(each["gate"] or {}),
         )  # fmt: skip
     return table
 
@@ -103,6 +102,13 @@ def _gate(gate: dict[str, Any] | None) -> str:
         f"{gate['difference']:+.4f} against v{gate['against']} on {grouped(gate['rows'])} rows "
         f"({gate['low']:+.4f} to {gate['high']:+.4f}){best}"
     )
+
+
+def _against(gate: dict[str, Any]) -> str:
+    """The difference to the best version in a word; `show` has the rest."""
+    if gate.get("difference") is None:
+        return "best so far" if gate.get("best") else ""
+    return f"{gate['difference']:+.4f} to v{gate['against']}" + (", best" if gate["best"] else "")
 
 
 def _peer(scores: dict[str, Any], name: str) -> str:

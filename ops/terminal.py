@@ -11,9 +11,11 @@ from rich.text import Text
 MOST_DOTS = 20
 
 
-def out() -> Console:
-    """Standard output, for what was asked for."""
-    return Console(highlight=False, soft_wrap=True, file=sys.stdout)
+def out(least_width: int = 0) -> Console:
+    """Standard output, for what was asked for; what needs a width is not squeezed below it."""
+    console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
+    console.width = max(console.width, least_width)
+    return console
 
 
 def err() -> Console:

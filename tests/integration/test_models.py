@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from ops import models_table
 from ops.models import Models
-from ops.terminal import out
 from schemas import events, topics
 from schemas.settings import Settings
 from streams import declare
@@ -131,13 +129,12 @@ def test_without_kafka_the_registry_has_it_and_the_words_say_who_announces(
     assert registry.revisions.reconcile(None) == registry.revisions.serving()
 
 
-def test_tables_show_states_scores_and_damage(
-    settings: Settings, registry: Registry, capsys: pytest.CaptureFixture[str]
-) -> None:
-    models = Models(settings)
+def test_tables_show_states_scores_and_damage(settings: Settings, registry: Registry) -> None:
     (Path(settings.model_store_url()) / "v000002" / "a.onnx").write_bytes(b"y")
-    out().print(models_table.listed(models.listed()))
-    out().print(models_table.one(models.one(2)))
-    shown = capsys.readouterr().out
-    for words in ("● serves", "rejected", "0.500", "+0.0300 against v1 on 200 rows", "altered"):
-        assert words in shown
+    listed = retrace(settings, "list").stdout
+    for words in ("● serves", "rejected", "0.500", "+0.0300 to v1", "best so far"):
+        assert words in listed
+    shown = retrace(settings, "show", "2").stdout
+    assert "v000002/a.onnx is truncated: 1 of 10 bytes." in shown
+    rejected = retrace(settings, "show", "3").stdout
+    assert "+0.0300 against v1 on 200 rows (+0.0100 to +0.0500)" in rejected
