@@ -28,7 +28,7 @@ from schemas.settings import Settings
 from streams import declare, kafka, tails
 
 LEAD_SECONDS, COARSEST_WAIT = 0.2, 0.001
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 180.0
 
 
 @dataclass
