@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -20,13 +20,14 @@ from schemas.history import History
 from streams import history as store
 from training.features import SCOPES, Memory, Tasks
 from training.metrics import take
-from training.sequences import MAX_STEPS, MOST_DIFFICULTIES, Inputs, glance, walk
+from training.sequences import MAX_STEPS, MOST_DIFFICULTIES, MOST_TOPICS, Inputs, glance, walk
 from training.served import Opinion, Served, States, nothing_read
 from training.shapes import MODELS
 
 NEVER = -(2**62)
 BLANK = 0  # the slot, and the row of a scope, of which nothing is known
 FIRST_SLOTS, FIRST_ROWS = 64, 2048
+KEYS = (MOST_TOPICS + 1) * (MOST_DIFFICULTIES + 1) * len(SCOPES)  # more than any scope's key
 GROUPS = (WHO, TOPIC, DIFFICULTY, ABILITY, ORDER) = (
     "which learner it is",
     "what was done in this topic",
@@ -175,31 +176,39 @@ class Learners:
         held = {user: self._held.get(user) or self._begin(user) for user in users}
         slots = np.array([held[user].slot for user in new.users.tolist()], dtype=np.int64)
         tasks = self.served.encoder.tasks(new, slots)
-        places = np.empty((len(tasks), len(SCOPES)), dtype=np.int64)
-        for line, (user, keys) in enumerate(zip(new.users, _keys(tasks).tolist(), strict=True)):
-            places[line] = [held[user].row(k) or self._add_row(held[user], k) for k in keys]
-        inputs = walk(self._memory, tasks, places, self.served.encoder)
-        self._run(tasks, inputs)
-        settled = tasks.completed + (tasks.completed == tasks.started)
-        for user, number, at in zip(new.users, new.numbers.tolist(), settled.tolist(), strict=True):
-            one = held[user]
-            one.last, one.completions = max(one.last, number), one.completions + 1
-            one.settled = max(one.settled, at)
-
-    def _run(self, tasks: Tasks, inputs: Inputs) -> None:
-        """The networks over every learner's new tasks; those of one length together."""
+        inputs = walk(self._memory, tasks, self._places(tasks, held.values()), self.served.encoder)
         order = np.lexsort((np.arange(len(tasks)), tasks.started, tasks.learner))
-        edges = np.flatnonzero(np.diff(tasks.learner[order])) + 1
-        by_length: dict[int, list[Ints]] = {}
-        for rows in np.split(order, edges):
-            by_length.setdefault(len(rows), []).append(rows)
-        for members in by_length.values():
-            rows = np.stack(members)
+        lines = np.split(order, np.flatnonzero(np.diff(tasks.learner[order])) + 1)
+        self._run(tasks, inputs, lines)
+        settled = tasks.completed + (tasks.completed == tasks.started)
+        for line in lines:
+            one = held[new.users[line[0]]]
+            one.last = max(one.last, int(new.numbers[line].max()))
+            one.settled = max(one.settled, int(settled[line].max()))
+            one.completions += len(line)
+
+    def _places(self, tasks: Tasks, held: Iterable[Held]) -> Ints:
+        """The rows of each task's scopes [n, 4], new ones where a learner comes to it first."""
+        of = {one.slot: one for one in held}
+        wanted, again = np.unique(tasks.learner[:, None] * KEYS + _keys(tasks), return_inverse=True)
+        pairs = (divmod(each, KEYS) for each in wanted.tolist())
+        rows = np.array([self._row(of[slot], key) for slot, key in pairs], dtype=np.int64)
+        return rows[again].reshape(len(tasks), len(SCOPES))
+
+    def _row(self, held: Held, key: int) -> int:
+        return held.row(key) or self._add_row(held, key)
+
+    def _run(self, tasks: Tasks, inputs: Inputs, lines: Sequence[Ints]) -> None:
+        """The networks over each learner's new tasks, side by side as far as they go together."""
+        done = 0
+        for length in sorted({len(line) for line in lines}):
+            rows = np.stack([line[done:length] for line in lines if len(line) >= length])
             slots = tasks.learner[rows[:, 0]]
             _, after = self.served.step(inputs, rows, self._of(slots))
             for name, state in after.items():
                 for part, values in state.items():
                     self._states[name][part][slots] = values
+            done = length
 
     def _of(self, slots: Ints) -> States:
         return {
