@@ -71,12 +71,7 @@ def decode(raw: Raw, prefix: str, now: datetime) -> Happening:
 
 
 def _letter(raw: Raw) -> Letter:
-    prefix = codec.ERROR_PREFIX
-    facts = {
-        name.removeprefix(prefix): value.decode("utf-8", "replace")
-        for name, value in raw.headers
-        if value is not None and name.startswith(prefix)
-    }
+    facts = codec.error_facts(raw.headers)
     place = "{}/{}@{}".format(*(facts.get(name, "?") for name in ("topic", "partition", "offset")))
     return Letter(place, facts.get("class", "?"), facts.get("message", ""))
 

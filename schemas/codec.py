@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from schemas.events import REPLY_TOPIC, Event
+from schemas.events import PLACE, REPLY_TOPIC, Event
 from schemas.topics import Topic
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -21,6 +21,8 @@ SPEC_VERSION = "1.0"
 KEPT_BYTES = 64 * 1024
 ERROR_PREFIX = "retrace.error."
 _REPLY = re.compile(REPLY_TOPIC)
+_PLACE = re.compile(PLACE)
+_ATTEMPTS = re.compile(r"[0-9]{1,6}")
 
 
 class Raw(NamedTuple):
@@ -42,10 +44,14 @@ class Bad:
     stage: str
     cause: str
     message: str
-    attempts: int = 1
 
     def headers(self, at: datetime) -> list[tuple[str, bytes | None]]:
-        """The headers as received, then where and why it failed."""
+        """The headers as received, then where and why it failed.
+
+        Names that begin with ``retrace.error.`` are ours: what a message that was sent back
+        carries of them is counted on, not kept.
+        """
+        carried = error_facts(self.raw.headers)
         facts = {
             "topic": self.raw.topic,
             "partition": self.raw.partition,
@@ -54,11 +60,12 @@ class Bad:
             "class": self.cause,
             "message": self.message[:500],
             "at": rfc3339(at),
-            "attempts": self.attempts,
+            "attempts": attempts(self.raw.headers) + 1,
         }
+        if _PLACE.fullmatch(carried.get("letter", "")):
+            facts["letter"] = carried["letter"]
         added = [(ERROR_PREFIX + name, str(fact).encode()) for name, fact in facts.items()]
-        kept = [(name, value) for name, value in self.raw.headers if not _is_error(name)]
-        return kept + added
+        return _without_errors(self.raw.headers) + added
 
 
 class Message(NamedTuple):
@@ -115,6 +122,34 @@ def abridged(letter: Message) -> Message:
     return Message(letter.topic, letter.key, value[:KEPT_BYTES], [*letter.headers, *facts])
 
 
+def redriven(letter: Raw, topic: str) -> Message:
+    """A dead letter as the message that it was, for ``topic``: key, value and headers as received.
+
+    Two more headers say how often it has failed and which letter it was, so that its next letter,
+    if there is one, counts on and names this one.
+    """
+    carried: list[tuple[str, bytes | None]] = [
+        (ERROR_PREFIX + "attempts", str(max(attempts(letter.headers), 1)).encode()),
+        (ERROR_PREFIX + "letter", f"{letter.partition}@{letter.offset}".encode()),
+    ]
+    return Message(topic, letter.key, letter.value, _without_errors(letter.headers) + carried)
+
+
+def error_facts(headers: Headers) -> dict[str, str]:
+    """What the headers ``retrace.error.*`` say, without the prefix; never raises."""
+    return {
+        name.removeprefix(ERROR_PREFIX): value.decode("utf-8", "replace")
+        for name, value in headers
+        if value is not None and _is_error(name)
+    }
+
+
+def attempts(headers: Headers) -> int:
+    """How often a message has failed so far, as its headers say; 0 where they don't."""
+    said = error_facts(headers).get("attempts", "")
+    return int(said) if _ATTEMPTS.fullmatch(said) else 0
+
+
 def reply_address(headers: Headers) -> tuple[str, bytes] | None:
     """Where an asker wants its answer, if it named a permitted reply topic and an id."""
     found: Mapping[str, bytes] = {name: value for name, value in headers if value is not None}
@@ -143,6 +178,10 @@ def _explain(error: ValidationError) -> tuple[str, str, str]:
         return "decode", "not-json", "the value is not valid JSON in UTF-8"
     words = [f"{'.'.join(map(str, p['loc'])) or 'event'}: {p['msg']}" for p in problems[:5]]
     return "validate", "invalid", "; ".join(words)
+
+
+def _without_errors(headers: Headers) -> list[tuple[str, bytes | None]]:
+    return [(name, value) for name, value in headers if not _is_error(name)]
 
 
 def _is_error(name: str) -> bool:

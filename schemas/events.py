@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 MAX_AHEAD = timedelta(minutes=5)
+PLACE = r"[0-9]{1,9}@[0-9]{1,19}"
 REPLY_TOPIC = r"reply\.[A-Za-z0-9._-]{1,120}"
 
 
@@ -322,6 +323,26 @@ class PredictionScore(Scores):
         return self.window_start
 
 
+class LetterRedriven(Event):
+    """A dead letter was sent back to its source topic.
+
+    ``letter`` is its "partition@offset" in the dead-letter topic whose id is ``topic_id``;
+    ``attempts`` is how often it had failed.
+    """
+
+    letter: Annotated[str, StringConstraints(pattern=rf"^{PLACE}$")]
+    topic_id: Id
+    topic: Id
+    attempts: Number
+    redriven_at: Time
+
+    def identity(self) -> str:
+        return f"{self.topic_id}/{self.letter}/{self.attempts}"
+
+    def occurred_at(self) -> datetime:
+        return self.redriven_at
+
+
 ALL: tuple[type[Event], ...] = (
     TaskCompleted,
     Completions,
@@ -331,6 +352,7 @@ ALL: tuple[type[Event], ...] = (
     PredictionRequest,
     Prediction,
     PredictionScore,
+    LetterRedriven,
 )
 
 

@@ -144,6 +144,16 @@ DEAD_LETTERS = Topic(
     about="what could not be processed, byte for byte",
 )
 
+LETTER_REDRIVEN = Topic(
+    "letter-redriven",
+    events.LetterRedriven,
+    None,
+    1,
+    30 * DAY,
+    "operators",
+    about="a dead letter was sent back to its source topic",
+)
+
 ALL: tuple[Topic, ...] = (
     TASK_COMPLETED,
     COMPLETIONS,
@@ -154,7 +164,10 @@ ALL: tuple[Topic, ...] = (
     PREDICTION,
     PREDICTION_SCORE,
     DEAD_LETTERS,
+    LETTER_REDRIVEN,
 )
+# What consumers of ours read and bury from: a dead letter may be sent back to these and no other.
+REDRIVABLE = (TASK_COMPLETED, COMPLETIONS, TRAIN_REQUEST, PREDICTION_REQUEST, PREDICTION)
 
 
 def reply(name: str) -> Topic:
