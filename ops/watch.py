@@ -10,6 +10,7 @@ from datetime import datetime
 from rich.text import Text
 
 from ops import feed
+from ops.escaping import printable
 from ops.terminal import err, out
 from schemas.settings import Settings
 
@@ -20,7 +21,7 @@ def text(line: feed.Line, at: datetime) -> Text:
     """A line with its local time, the word coloured."""
     shown = Text(f"{at.astimezone():%H:%M:%S}  ", style="dim")
     shown.append(f"{line.word:<{WORD}}", style=line.style)
-    shown.append(f"  {line.text}", style="dim" if line.style == "dim" else "default")
+    shown.append(f"  {printable(line.text)}", style="dim" if line.style == "dim" else "default")
     return shown
 
 
