@@ -12,6 +12,7 @@ from ops import (
     away,
     commands_bench,
     commands_data,
+    commands_letters,
     commands_models,
     commands_operate,
     commands_services,
@@ -27,8 +28,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for commands in (
-    commands_operate, commands_models, commands_services, commands_data, commands_bench,
-):  # fmt: skip
+    commands_operate,
+    commands_models,
+    commands_letters,
+    commands_services,
+    commands_data,
+    commands_bench,
+):
     commands.register(app)
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -21,7 +22,7 @@ from streams.kafka import admin, consumer, drain, raw
 def last_messages(settings: Settings, name: str, most: int = 1, timeout: float = 5.0) -> list[Raw]:
     """The newest messages of a one-partition topic, oldest first; none where it is empty."""
     (place,) = places(settings, [name])
-    with _reader(settings, eof=True) as reader:
+    with reading(settings, eof=True) as reader:
         low, high = bounds(reader, place)
         if high <= low:
             return []
@@ -49,7 +50,7 @@ def read_to_end(reader: Consumer, high: int, deadline: float) -> list[Raw]:
 def lag(settings: Settings, group: str, topic: topics.Topic, timeout: float = 5.0) -> int | None:
     """Messages that a group has not committed yet; None where it never committed any."""
     wanted = places(settings, [settings.topic_prefix + topic.name])
-    with _reader(settings, group) as reader:
+    with reading(settings, group) as reader:
         committed = reader.committed(wanted, timeout=timeout)
         if all(place.offset < 0 for place in committed):
             return None
@@ -62,7 +63,7 @@ def lag(settings: Settings, group: str, topic: topics.Topic, timeout: float = 5.
 
 def size(settings: Settings, topic: topics.Topic) -> int:
     """How many messages a topic holds."""
-    with _reader(settings) as reader:
+    with reading(settings) as reader:
         marks = [
             bounds(reader, place)
             for place in places(settings, [settings.topic_prefix + topic.name])
@@ -88,7 +89,7 @@ def places(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
 def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
     """Where topics end now: begin ``follow_from`` here, and nothing published later is missed."""
     wanted = places(settings, names)
-    with _reader(settings) as reader:
+    with reading(settings) as reader:
         marks = [bounds(reader, place) for place in wanted]
     return [
         TopicPartition(place.topic, place.partition, high)
@@ -111,7 +112,7 @@ def follow_from(
     settings: Settings, begin: Sequence[TopicPartition], *, stop: threading.Event
 ) -> Iterator[Raw]:
     """Messages from these places on, until ``stop`` is set."""
-    with _reader(settings) as reader:
+    with reading(settings) as reader:
         reader.assign(list(begin))
         while not stop.is_set():
             for message in drain(reader, 500, 0.25):
@@ -119,10 +120,11 @@ def follow_from(
 
 
 @contextmanager
-def _reader(
-    settings: Settings, group: str = "retrace-tail", *, eof: bool = False
+def reading(
+    settings: Settings, group: str = "retrace-tail", *, eof: bool = False, **extra: Any
 ) -> Iterator[Consumer]:
-    reader = consumer(settings, group, **{"enable.partition.eof": eof})
+    """A consumer without a subscription. Errors of Kafka inside are raised as ``Unreachable``."""
+    reader = consumer(settings, group, **{"enable.partition.eof": eof, **extra})
     try:
         yield reader
     except KafkaException as error:
