@@ -78,7 +78,7 @@ def show(
 @letters_app.command()
 def redrive(
     places: Annotated[
-        list[str] | None, typer.Argument(metavar="[PLACE]...", help="Such as 3@17; see `list`.")
+        list[str] | None, typer.Argument(metavar="PLACE", help="Such as 3@17; see `list`.")
     ] = None,
     topic: Topic = None,
     cause: Class = None,

@@ -76,7 +76,7 @@ def read(raw: Raw, sent: Sent) -> Letter:
         cause=facts.get("class", ""),
         message=facts.get("message", ""),
         at=_time(facts.get("at", "")),
-        attempts=max(codec.attempts(raw.headers), 1),
+        attempts=max(codec.attempts(facts), 1),
         size=size,
         whole_size=facts.get("bytes", str(size)),
         before=facts.get("letter"),
@@ -172,7 +172,7 @@ class Plan:
 
 def reason_against(letter: Letter, prefix: str, *, again: bool) -> str | None:
     """Why a letter is not sent back to its topic, or None; ``prefix`` is that of our topics."""
-    if letter.topic not in {prefix + topic.name for topic in topics.REDRIVABLE}:
+    if not any(letter.topic == prefix + topic.name for topic in topics.REDRIVABLE):
         return NO_READER
     if letter.whole_size != str(letter.size):
         return IN_PART

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import typer
 
+from ops import letter_whole
 from ops import letters_table as words
 from ops.letterbox import Letterbox, redrives
 from ops.letters import Counts, Filter, Letter, Place, Plan, order
@@ -64,10 +65,10 @@ def show(
     times = [e.redriven_at for e in redrives(settings, box.topic_id) if e.letter == str(place)]
     sent_at = codec.rfc3339(times[-1]) if times else None
     if as_json:
-        typer.echo(words.one_line(words.whole_object(letter, raw, sent_at)))
+        typer.echo(words.one_line(letter_whole.as_object(letter, raw, sent_at)))
         return
     console = out()
-    for line in words.whole(letter, raw, sent_at, bounded=not whole):
+    for line in letter_whole.lines(letter, raw, sent_at, bounded=not whole):
         console.print(line)
 
 

@@ -60,7 +60,7 @@ class Bad:
             "class": self.cause,
             "message": self.message[:500],
             "at": rfc3339(at),
-            "attempts": attempts(self.raw.headers) + 1,
+            "attempts": attempts(carried) + 1,
         }
         if _PLACE.fullmatch(carried.get("letter", "")):
             facts["letter"] = carried["letter"]
@@ -129,7 +129,7 @@ def redriven(letter: Raw, topic: str) -> Message:
     if there is one, counts on and names this one.
     """
     carried: list[tuple[str, bytes | None]] = [
-        (ERROR_PREFIX + "attempts", str(max(attempts(letter.headers), 1)).encode()),
+        (ERROR_PREFIX + "attempts", str(max(attempts(error_facts(letter.headers)), 1)).encode()),
         (ERROR_PREFIX + "letter", f"{letter.partition}@{letter.offset}".encode()),
     ]
     return Message(topic, letter.key, letter.value, _without_errors(letter.headers) + carried)
@@ -144,9 +144,9 @@ def error_facts(headers: Headers) -> dict[str, str]:
     }
 
 
-def attempts(headers: Headers) -> int:
-    """How often a message has failed so far, as its headers say; 0 where they don't."""
-    said = error_facts(headers).get("attempts", "")
+def attempts(facts: Mapping[str, str]) -> int:
+    """How often a message has failed so far, as its ``error_facts`` say; 0 where they don't."""
+    said = facts.get("attempts", "")
     return int(said) if _ATTEMPTS.fullmatch(said) else 0
 
 

@@ -81,7 +81,8 @@ def read(settings: Settings, wanted: Sequence[Span], care: Care | None = None) -
         if begin:
             reader.assign(begin)
         while ends and not care.stop.is_set():
-            messages = reader.consume(BATCH, WAIT_SECONDS)
+            first = reader.poll(WAIT_SECONDS)
+            messages = [] if first is None else [first, *reader.consume(BATCH, 0)]
             quiet = 0.0 if messages else quiet + WAIT_SECONDS
             if quiet > care.patience:
                 raise Unreachable("Kafka did not answer in time")

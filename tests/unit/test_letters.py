@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops import letters, letters_table, when
+from ops import letter_whole, letters, letters_table, when
 from ops.letters import ALREADY, IN_PART, NO_READER, Counts, Filter, Letter, Place, Plan
 from schemas import codec, topics
 from schemas.codec import Bad, Raw
@@ -66,9 +66,9 @@ def test_whatever_lies_in_the_topic_can_be_read_and_shown(
     raw = Raw("dead-letters", 0, 0, value, value, [*headers, *error_like])
     found = letters.read(raw, {})
     assert letters.reason_against(found, "", again=False) == NO_READER
-    shown = [*letters_table.table([found]), *letters_table.whole(found, raw, None, bounded=True)]
+    shown = [*letters_table.table([found]), *letter_whole.lines(found, raw, None, bounded=True)]
     assert all(safe(line.plain) for line in shown)
-    json.loads(letters_table.one_line(letters_table.whole_object(found, raw, None)))
+    json.loads(letters_table.one_line(letter_whole.as_object(found, raw, None)))
 
 
 def safe(text: str) -> bool:
@@ -143,7 +143,7 @@ def test_what_was_kept_in_part_is_never_sent_back() -> None:
     assert (found.size, found.whole_size) == (codec.KEPT_BYTES, "100000")
     assert letters.reason_against(found, "my.", again=True) == IN_PART
     shown = "\n".join(
-        line.plain for line in letters_table.whole(found, buried(), None, bounded=True)
+        line.plain for line in letter_whole.lines(found, buried(), None, bounded=True)
     )
     assert "of 100000 bytes; cannot be sent back" in shown
 
@@ -203,11 +203,11 @@ def test_a_letter_is_shown_whole_or_to_a_bound() -> None:
     headers = [("\x1b" + "n" * 300, b"v" * 2000), *[("h", None)] * 60]
     raw = buried(SOURCE._replace(key=b"\x9b" * 600, value=value, headers=headers))
     found = letters.read(raw, {})
-    short = [line.plain for line in letters_table.whole(found, raw, None, bounded=True)]
+    short = [line.plain for line in letter_whole.lines(found, raw, None, bounded=True)]
     assert short[-1] == "… and 4 909 more bytes: --whole, or --raw"
     assert sum(map(len, short)) < 20_000
     assert "           and 11 more headers" in short
-    long = [line.plain for line in letters_table.whole(found, raw, "then", bounded=False)]
+    long = [line.plain for line in letter_whole.lines(found, raw, "then", bounded=False)]
     assert long[-1] == r"\x1b[31m" + "x" * 9000
     assert "sent back  then" in long
     assert all(map(safe, short + long))
@@ -216,7 +216,7 @@ def test_a_letter_is_shown_whole_or_to_a_bound() -> None:
 def test_a_json_value_is_shown_indented_and_null_is_not_empty() -> None:
     def last(value: bytes | None) -> list[str]:
         raw = buried(SOURCE._replace(value=value))
-        lines = letters_table.whole(letters.read(raw, {}), raw, None, bounded=True)
+        lines = letter_whole.lines(letters.read(raw, {}), raw, None, bounded=True)
         return [line.plain for line in lines]
 
     assert last(b'{"a":1}')[-2:] == ["value      7 bytes, JSON", '{\n  "a": 1\n}']
@@ -227,7 +227,7 @@ def test_a_json_value_is_shown_indented_and_null_is_not_empty() -> None:
 
 def test_a_letter_as_an_object_holds_every_byte() -> None:
     raw = buried(SOURCE._replace(key=b"\xff\x00", value=None, headers=[("a", b"1"), ("a", None)]))
-    found = letters_table.whole_object(letters.read(raw, {}), raw, None)
+    found = letter_whole.as_object(letters.read(raw, {}), raw, None)
     assert (found["key"], found["value"]) == ({"base64": "/wA="}, None)
     assert found["headers"][:2] == [["a", {"text": "1"}], ["a", None]]
 
