@@ -11,7 +11,8 @@ from fastapi import APIRouter
 
 from gateway.face import Face, stored
 from gateway.problems import RETRY_AFTER_SECONDS, Problem, documented
-from schemas.events import Event, Id, PredictionRequest
+from schemas.events import Event, PredictionRequest
+from schemas.fields import Id
 from schemas.replies import Forecast, Refusal, Why
 
 E = TypeVar("E", bound=Event)

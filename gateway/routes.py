@@ -17,7 +17,8 @@ from gateway import inquiries, status
 from gateway.face import Face, stored
 from gateway.problems import Problem, documented, response
 from gateway.tasks import completion
-from schemas.events import Id, Label, Prediction, PredictionRequest, Seconds
+from schemas.events import Prediction, PredictionRequest
+from schemas.fields import Id, Label, Seconds
 
 DEFAULT = {
     "predicted_correct": 0.5,

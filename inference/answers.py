@@ -12,7 +12,8 @@ from inference.learners import Ask
 from inference.models import Serving
 from inference.predictor import Answer, Reader, default
 from inference.waiting import Asked
-from schemas.events import Arm, Prediction, PredictionRequest
+from schemas.events import Prediction, PredictionRequest
+from schemas.fields import Arm
 
 # A start beyond these is taken for one at them: requests are kept for a week.
 AHEAD, BEHIND = timedelta(minutes=5), timedelta(days=7)

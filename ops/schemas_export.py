@@ -7,14 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ops.machine import make_folder
-from schemas import asyncapi
+from schemas import asyncapi, json_schema
 from schemas.errors import MachineError
 
 
 def write(directory: Path) -> list[Path]:
     """Write all schemas below a folder; the files written."""
     make_folder(directory)
-    documents = {**asyncapi.json_schemas(), "asyncapi.json": asyncapi.document(version("retrace"))}
+    events = json_schema.json_schemas()
+    documents = {**events, "asyncapi.json": asyncapi.document(version("retrace"))}
     return [_write(directory / name, document) for name, document in documents.items()]
 
 

@@ -1,102 +1,163 @@
-"""The AsyncAPI 3.0 document and the JSON Schemas, generated from topics.py."""
+"""The AsyncAPI 3.0 document, generated from topics.py and events.py, for teams beside Retrace.
+
+It is written from Retrace's side: what it ``receive``s is what others may send. Names are without
+the prefix that ``RETRACE_TOPIC_PREFIX`` may put before them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from schemas import events, topics
+from schemas import asyncapi_messages as messages
+from schemas import topics
+from schemas.events import REPLY_TOPIC
+from schemas.json_schema import Schema
+from schemas.topics import Topic
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+BINDING = messages.BINDING
+ABOUT = """\
+Retrace counts completed tasks exactly, retrains at every fifth, and serves the newest models.
+
+Seen from Retrace's side: what it receives, others send; what it sends, others may read. Times are
+RFC 3339 with offset, durations seconds, values JSON in UTF-8. Unknown fields are ignored and new
+ones are optional. Keyed messages are placed by the murmur2 partitioner (librdkafka:
+`murmur2_random`). A setting, RETRACE_TOPIC_PREFIX, may put a prefix before every channel's address.
+What cannot be processed is in `dead-letters`."""
+SERVICES = {
+    "streams": "records, counts and scores",
+    "training": "makes the models",
+    "inference": "answers prediction-requests",
+    "gateway": "REST calls",
+    "operators": "the command line",
+}
+# AsyncAPI's name of each mechanism that RETRACE_KAFKA_SASL_MECHANISM may name.
+MECHANISMS = {
+    "PLAIN": "plain",
+    "SCRAM-SHA-256": "scramSha256",
+    "SCRAM-SHA-512": "scramSha512",
+}
+SERVERS = {
+    "plain": ("kafka", "PLAINTEXT: on one machine or a trusted network."),
+    "secure": ("kafka-secure", "TLS, with SASL (SASL_SSL) or a client's certificate (SSL)."),
+}
 
 
-def json_schema(event: type[events.Event]) -> dict[str, Any]:
-    """An event's JSON Schema as a writer must produce it and a reader may expect it."""
-    schema = event.model_json_schema(by_alias=True, mode="validation")
-    return {"$schema": DIALECT, **schema}
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """File name to JSON Schema, one for each topic that carries an event."""
-    replies = topics.reply("{asker}").also
-    own = {f"{t.name}.schema.json": json_schema(t.event) for t in topics.ALL if t.event}
-    return own | {f"reply.{e.__name__.lower()}.schema.json": json_schema(e) for e in replies}
-
-
-def document(version: str) -> dict[str, Any]:
+def document(version: str) -> Schema:
     """The AsyncAPI 3.0 document of all topics."""
-    all_topics = [*topics.ALL, topics.reply("{asker}")]
+    every = [*topics.ALL, topics.reply("any")]
     return {
         "asyncapi": "3.0.0",
-        "info": {
-            "title": "Retrace",
-            "version": version,
-            "description": "Counts completed tasks, retrains at every fifth, serves the models.",
-        },
+        "info": {"title": "Retrace", "version": version, "description": ABOUT, "tags": _tags()},
         "defaultContentType": "application/json",
-        "channels": {_id(t): _channel(t) for t in all_topics},
-        "operations": {f"write-{_id(t)}": _operation(t) for t in all_topics},
-        "components": {"messages": {i: m for t in all_topics for i, m in _messages(t).items()}},
+        "servers": {name: _server(name, *said) for name, said in SERVERS.items()},
+        "channels": {_id(t): _channel(t) for t in every},
+        "operations": {name: op for t in every for name, op in _operations(t)},
+        "components": {
+            "messages": {name: m for t in every for name, m in messages.of(t, _id(t)).items()},
+            "schemas": messages.schemas(every),
+            "securitySchemes": _schemes(),
+        },
     }
 
 
-def _id(topic: topics.Topic) -> str:
-    return "reply" if topic.name.startswith("reply.") else topic.name
+def _id(topic: Topic) -> str:
+    return "reply" if topic.is_reply else topic.name
 
 
-def _channel(topic: topics.Topic) -> dict[str, Any]:
-    channel: dict[str, Any] = {
-        "address": topic.name,
-        "description": f"{topic.about}; written by {topic.writer}",
-        "messages": {i: {"$ref": f"#/components/messages/{i}"} for i in _messages(topic)},
-        "bindings": {
-            "kafka": {
-                "partitions": topic.partitions,
-                "topicConfiguration": {
-                    "cleanup.policy": ["compact" if topic.compacted else "delete"],
-                    "retention.ms": int(topic.config()["retention.ms"]),
-                    "max.message.bytes": int(topic.config()["max.message.bytes"]),
-                },
-                "bindingVersion": "0.5.0",
+def _tags() -> list[Schema]:
+    return [{"name": name, "description": does} for name, does in SERVICES.items()]
+
+
+def _server(name: str, protocol: str, about: str) -> Schema:
+    server = {
+        "host": "{bootstrap}",
+        "protocol": protocol,
+        "description": about,
+        "variables": {
+            "bootstrap": {
+                "default": "127.0.0.1:9092",
+                "description": "Kafka's address, host:port; RETRACE_KAFKA_BOOTSTRAP.",
             }
         },
     }
-    if "{asker}" in topic.name:
-        channel["parameters"] = {"asker": {"description": "the asker's own name"}}
-    return channel
+    schemes = [{"$ref": f"#/components/securitySchemes/{each}"} for each in _schemes()]
+    return {**server, "security": schemes} if name == "secure" else server
 
 
-def _operation(topic: topics.Topic) -> dict[str, Any]:
+def _schemes() -> dict[str, Schema]:
+    users = {
+        name: {"type": name, "description": f"SASL {mechanism} over TLS."}
+        for mechanism, name in MECHANISMS.items()
+    }
+    certificate = {"type": "X509", "description": "A client's certificate (mutual TLS)."}
+    return {**users, "certificate": certificate}
+
+
+def _channel(topic: Topic) -> Schema:
+    readers = f"; read by {', '.join(topic.read_by)}" if topic.read_by else ""
     return {
-        "action": "send",
-        "channel": {"$ref": f"#/channels/{_id(topic)}"},
+        # A reply goes where its request says, so the document cannot name the address.
+        "address": None if topic.is_reply else topic.name,
+        "title": _id(topic),
         "summary": topic.about,
-        "messages": [{"$ref": f"#/channels/{_id(topic)}/messages/{i}"} for i in _messages(topic)],
+        "description": f"Written by {topic.writer}{readers}. {_limits(topic)}",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _names(topic)},
+        "bindings": {"kafka": _kafka(topic)},
     }
 
 
-def _messages(topic: topics.Topic) -> dict[str, dict[str, Any]]:
-    """Every message that a topic carries, by its name in the document."""
-    if topic.event is None:
-        plain = {"name": topic.name, "contentType": "application/octet-stream", "payload": {}}
-        return {_id(topic): plain}
-    also = {f"{_id(topic)}-{e.__name__.lower()}": _message(topic, e) for e in topic.also}
-    return {_id(topic): _message(topic, topic.event), **also}
+def _limits(topic: Topic) -> str:
+    words = f"A value is at most {topic.max_bytes // topics.KIB} KiB."
+    if topic.is_reply:
+        words += f" Its name is what the request's `reply-topic` header says: `{REPLY_TOPIC}`."
+    return words
 
 
-def _message(topic: topics.Topic, event: type[events.Event]) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "name": event.__name__,
-        "contentType": "application/json",
-        "payload": {
-            "schemaFormat": "application/schema+json;version=draft-07",
-            "schema": json_schema(event),
+def _kafka(topic: Topic) -> Schema:
+    config = topic.config()
+    return {
+        "partitions": topic.partitions,
+        "topicConfiguration": {
+            "cleanup.policy": [config["cleanup.policy"]],
+            "retention.ms": int(config["retention.ms"]),
+            "max.message.bytes": int(config["max.message.bytes"]),
         },
+        "bindingVersion": BINDING,
     }
-    if topic.key:
-        message["bindings"] = {
-            "kafka": {
-                "key": {"type": "string", "description": topic.key},
-                "bindingVersion": "0.5.0",
-            }
+
+
+def _operations(topic: Topic) -> Iterator[tuple[str, Schema]]:
+    """What each of Retrace's services does with a topic."""
+    for service in topic.sent_by:
+        yield f"{service}-sends-{_id(topic)}", _operation(topic, service, "send")
+    for service in topic.read_by:
+        yield f"{service}-reads-{_id(topic)}", _operation(topic, service, "receive")
+
+
+def _operation(topic: Topic, service: str, action: str) -> Schema:
+    made: dict[str, Any] = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{_id(topic)}"},
+        "summary": f"{service}: {topic.about}",
+        "tags": [{"name": service}],
+        "messages": _refs(topic),
+    }
+    if topic is topics.PREDICTION_REQUEST:
+        made["reply"] = {
+            "address": {
+                "location": "$message.header#/reply-topic",
+                "description": "A topic below `reply.`, made by the asker.",
+            },
+            "channel": {"$ref": "#/channels/reply"},
+            "messages": _refs(topics.reply("any")),
         }
-    return message
+    return made
+
+
+def _refs(topic: Topic) -> list[Schema]:
+    return [{"$ref": f"#/channels/{_id(topic)}/messages/{name}"} for name in _names(topic)]
+
+
+def _names(topic: Topic) -> list[str]:
+    return list(messages.of(topic, _id(topic)))

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,33 +19,38 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.fields import (
+    Arm,
+    CompletedAt,
+    Count,
+    Difficulty,
+    ExpectedSeconds,
+    HistoryLength,
+    ModelName,
+    Number,
+    PredictedAt,
+    Probability,
+    Reason,
+    RequestId,
+    Revision,
+    Seconds,
+    SecondsHigh,
+    SecondsLow,
+    Source,
+    StartedAt,
+    Subject,
+    TaskId,
+    Text,
+    Time,
+    TrainId,
+    UserId,
+    Version,
+    about,
+)
+
 MAX_AHEAD = timedelta(minutes=5)
 PLACE = r"[0-9]{1,9}@[0-9]{1,19}"
 REPLY_TOPIC = r"reply\.[A-Za-z0-9._-]{1,120}"
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("time outside the years 1 to 9999 in UTC") from None
-
-
-def _without_nul(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not hold a NUL character")
-    return value
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_without_nul)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_without_nul)]
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul)]
-Count = Annotated[int, Field(ge=0, le=2**62)]
-Number = Annotated[int, Field(ge=1, le=2**62)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Probability = Annotated[float, Field(ge=0.01, le=0.99)]
-ExpectedSeconds = Annotated[float, Field(ge=5, le=600)]
 
 
 class Event(BaseModel):
@@ -72,15 +75,19 @@ class Event(BaseModel):
 class TaskCompleted(Event):
     """A learner finished a task. A task completes once: ``task_id`` is unique."""
 
-    task_id: Id
-    user_id: Id
-    topic: Id
-    difficulty: Label
-    started_at: Time | None = None
-    completed_at: Time
-    is_correct: bool
-    actual_time_seconds: Seconds
-    timed_out: bool | None = None
+    task_id: TaskId
+    user_id: UserId
+    topic: Subject
+    difficulty: Difficulty
+    started_at: Annotated[
+        StartedAt | None, about("When the learner began; else `completed_at` minus the seconds.")
+    ] = None
+    completed_at: Annotated[
+        CompletedAt, about("When the learner finished; at most five minutes ahead of now.")
+    ]
+    is_correct: Annotated[bool, about("Whether the answer was right.", True)]
+    actual_time_seconds: Annotated[Seconds, about("Seconds that it took.", 21.5)]
+    timed_out: Annotated[bool | None, about("Whether the clock ended it.", False)] = None
 
     @field_validator("completed_at")
     @classmethod
@@ -115,15 +122,20 @@ class TaskCompleted(Event):
 class NumberedCompletion(Event):
     """One recorded completion: its place in the store's order and its event time."""
 
-    number: Number
-    completed_at: Time
+    number: Annotated[Number, about("Its place: 1, 2, 3 … without a gap.", 105)]
+    completed_at: CompletedAt
 
 
 class Completions(Event):
     """Completions as recorded, a message a batch. ``generation`` tells a rebuilt store apart."""
 
-    generation: Number
-    items: tuple[NumberedCompletion, ...] = Field(max_length=10_000)
+    generation: Annotated[
+        Number, about("When this store began to number, ms since 1970; the higher counts.",
+                      1_772_000_000_000)
+    ]  # fmt: skip
+    items: tuple[NumberedCompletion, ...] = Field(
+        max_length=10_000, description="The batch, in the order of the numbers."
+    )
 
     def identity(self) -> str:
         numbers = [item.number for item in self.items]
@@ -138,28 +150,47 @@ class Completions(Event):
 class OffsetRange(Event):
     """Offsets of one partition, ``first`` included, ``end`` not."""
 
-    partition: Count
-    first: Count
-    end: Count
+    partition: Annotated[Count, about("Partition of `task-completed`.", 3)]
+    first: Annotated[Count, about("First offset.", 0)]
+    end: Annotated[Count, about("Offset after the last.", 1200)]
 
 
 class DataRange(Event):
     """What to learn from: the whole store, or a range of the log by time or by offsets."""
 
-    source: Literal["store", "log"] = Field(default="store", alias="from")
-    since: Time | None = None
-    until: Time | None = None
-    offsets: tuple[OffsetRange, ...] | None = Field(default=None, max_length=10_000)
+    source: Literal["store", "log"] = Field(
+        default="store", alias="from", description="The store, or the log of `task-completed`."
+    )
+    since: Annotated[Time | None, about("Of the log: completed then or later.")] = None
+    until: Annotated[Time | None, about("Of the log: completed before then.")] = None
+    offsets: tuple[OffsetRange, ...] | None = Field(
+        default=None, max_length=10_000, description="Of the log: these offsets."
+    )
+
+
+_ID_OF = {"count": "^count-(0|[1-9][0-9]*)$", "manual": "^manual-", "replay": "^replay-"}
+
+
+def _named(trigger: str) -> dict[str, Any]:
+    """As much of ``_id_matches_trigger`` as JSON Schema can say."""
+    return {
+        "if": {"properties": {"trigger": {"const": trigger}}},
+        "then": {"properties": {"request_id": {"pattern": _ID_OF[trigger]}}},
+    }
 
 
 class TrainRequest(Event):
-    """Rebuild the models. ``completions``: how many were recorded when it was asked for."""
+    """Rebuild the models."""
 
-    request_id: Id
-    trigger: Literal["count", "manual", "replay"]
-    completions: Count
-    requested_at: Time
-    data: DataRange = DataRange()
+    model_config = ConfigDict(json_schema_extra={"allOf": [_named(t) for t in _ID_OF]})
+
+    request_id: TrainId
+    trigger: Annotated[
+        Literal["count", "manual", "replay"], about("The counter, an operator, or a replay.")
+    ]
+    completions: Annotated[Count, about("Completions recorded when it was asked for.", 105)]
+    requested_at: Annotated[Time, about("When it was asked for.", "2026-03-01T12:00:00.100Z")]
+    data: Annotated[DataRange, about("What to learn from.")] = DataRange()
 
     @model_validator(mode="after")
     def _id_matches_trigger(self) -> Self:
@@ -182,16 +213,21 @@ Outcome = Literal["published", "superseded", "rejected", "failed"]
 class TrainingProgress(Event):
     """How a train-request goes; exactly one of its states is an outcome."""
 
-    request_id: Id
-    state: Literal["started", "epoch", "published", "superseded", "rejected", "failed"]
-    at: Time
-    model: Literal["correctness", "time"] | None = None
-    epoch: Number | None = None
-    epochs: Number | None = None
-    loss: float | None = None
-    val_loss: float | None = None
-    reason: Text | None = None
-    version: Number | None = None
+    request_id: TrainId
+    state: Annotated[
+        Literal["started", "epoch", "published", "superseded", "rejected", "failed"],
+        about("The last four are outcomes; every request ends in exactly one.", "epoch"),
+    ]
+    at: Annotated[Time, about("When it came to that.", "2026-03-01T12:00:02Z")]
+    model: Annotated[
+        Literal["correctness", "time"] | None, about("Of an epoch: which network.", "correctness")
+    ] = None
+    epoch: Annotated[Number | None, about("Of an epoch: which, from 1 on.", 3)] = None
+    epochs: Annotated[Number | None, about("Of an epoch: how many there will be.", 14)] = None
+    loss: Annotated[float | None, about("Of an epoch: the training loss.", 0.6412)] = None
+    val_loss: Annotated[float | None, about("Of an epoch: on held-out rows.", 0.6533)] = None
+    reason: Annotated[Text | None, about("Of an outcome: why, in words for people.")] = None
+    version: Annotated[Number | None, about("Of `published`: the model version.")] = None
 
     def identity(self) -> str:
         step = f"/{self.model}/{self.epoch}" if self.state == "epoch" else ""
@@ -204,40 +240,52 @@ class TrainingProgress(Event):
 class Scores(Event):
     """How predictions compared with what happened; null where undefined (see docs)."""
 
-    rows: Count
-    log_loss: float | None = None
-    auc: float | None = None
-    accuracy: float | None = None
-    brier: float | None = None
-    ece: float | None = None
-    mae_seconds: float | None = None
-    log_rmse: float | None = None
-    coverage_80: float | None = None
+    rows: Annotated[Count, about("Predictions that were compared.", 250)]
+    log_loss: Annotated[
+        float | None, about("Mean -log of the probability given to what happened, nats.", 0.571)
+    ] = None
+    auc: Annotated[
+        float | None, about("Chance that a right answer got more than a wrong one.", 0.74)
+    ] = None
+    accuracy: Annotated[float | None, about("Share on the right side of 0.5.", 0.7)] = None
+    brier: Annotated[float | None, about("Mean squared error of the probability.", 0.19)] = None
+    ece: Annotated[float | None, about("Calibration error over 15 equal bins.", 0.04)] = None
+    mae_seconds: Annotated[float | None, about("Mean absolute error, seconds.", 11.2)] = None
+    log_rmse: Annotated[float | None, about("Root mean squared error of log seconds.", 0.52)] = None
+    coverage_80: Annotated[float | None, about("Share inside the 80 % interval.", 0.81)] = None
 
 
 class ModelMetrics(Scores):
     """A version's scores on rows it had not learned, beside its peers' on the same rows."""
 
-    lnirt: Scores | None = None
-    topic_difficulty: Scores | None = None
-    serving: Scores | None = None
+    lnirt: Annotated[Scores | None, about("LNIRT alone.")] = None
+    topic_difficulty: Annotated[Scores | None, about("Means by topic and difficulty.")] = None
+    serving: Annotated[Scores | None, about("The version that was serving.")] = None
 
 
 class ModelUpdated(Event):
     """The version to serve from now on. Consumers obey the highest ``revision`` they have seen."""
 
-    model: Id
-    revision: Number
-    version: Number
-    request_id: Id
-    artifact: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    trained_at: Time
-    completions: Count
-    users: Count
-    topics: Count
-    difficulties: Count
-    metrics: ModelMetrics
+    model: ModelName
+    revision: Annotated[Number, about("Strictly ascending: obey the highest.", 17)]
+    version: Annotated[Number, about("A rollback names an older one again.", 15)]
+    request_id: TrainId
+    artifact: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"),
+        about("Its folder below the model store.", "v000015"),
+    ]
+    sha256: Annotated[
+        str,
+        StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+        about("Of the folder's manifest.", "5f70bf18a086007016e948b04aed3b82" * 2),
+    ]
+    trained_at: Annotated[Time, about("When it was trained.", "2026-03-01T12:00:04Z")]
+    completions: Annotated[Count, about("Completions that it has learned from.", 105)]
+    users: Annotated[Count, about("Learners that it knows.", 20)]
+    topics: Annotated[Count, about("Topics that it knows.", 6)]
+    difficulties: Annotated[Count, about("Difficulties that it knows.", 3)]
+    metrics: Annotated[ModelMetrics, about("On rows that it had not learned yet.")]
 
     def identity(self) -> str:
         return f"{self.model}/{self.revision}"
@@ -249,23 +297,35 @@ class ModelUpdated(Event):
 class Candidate(Event):
     """One cell of a forecast."""
 
-    topic: Id
-    difficulty: Label
+    topic: Subject
+    difficulty: Difficulty
 
 
 class PredictionRequest(Event):
     """What will this learner do on this task?"""
 
-    request_id: Id
-    task_id: Id
-    user_id: Id
-    topic: Id
-    difficulty: Label
-    started_at: Time
-    purpose: Literal["practice", "forecast", "why"] = "practice"
-    candidates: tuple[Candidate, ...] | None = Field(default=None, max_length=500)
-    after: Annotated[str, StringConstraints(pattern=r"^\d{1,9}@\d{1,18}$")] | None = None
-    expires_at: Time | None = None
+    request_id: RequestId
+    task_id: TaskId
+    user_id: UserId
+    topic: Subject
+    difficulty: Difficulty
+    started_at: StartedAt
+    purpose: Annotated[
+        Literal["practice", "forecast", "why"],
+        about("`forecast` and `why` are answered on the asker's reply topic only.", "practice"),
+    ] = "practice"
+    candidates: tuple[Candidate, ...] | None = Field(
+        default=None,
+        max_length=500,
+        description="Of a forecast: what to tell of; without it all that the version knows.",
+    )
+    after: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}@[0-9]{1,18}$")] | None,
+        about("`partition@offset` of a completion that the answer must know.", "3@1199"),
+    ] = None
+    expires_at: Annotated[
+        Time | None, about("Then the cheap default is enough.", "2026-03-01T11:59:39.200Z")
+    ] = None
 
     def identity(self) -> str:
         return self.request_id
@@ -274,30 +334,26 @@ class PredictionRequest(Event):
         return self.started_at
 
 
-Source = Literal["lstm", "lnirt", "default"]
-Arm = Literal["champion", "challenger"]
-
-
 class Prediction(Event):
     """The answer. ``reason`` says why it comes from that source."""
 
-    request_id: Id
-    task_id: Id
-    user_id: Id
-    topic: Id
-    difficulty: Label
-    started_at: Time
+    request_id: RequestId
+    task_id: TaskId
+    user_id: UserId
+    topic: Subject
+    difficulty: Difficulty
+    started_at: StartedAt
     p_correct: Probability
     expected_seconds: ExpectedSeconds
-    seconds_low: Annotated[float, Field(gt=0)]
-    seconds_high: Annotated[float, Field(gt=0)]
+    seconds_low: SecondsLow
+    seconds_high: SecondsHigh
     source: Source
-    reason: Text
+    reason: Reason
     arm: Arm = "champion"
-    model_version: Number | None = None
-    model_revision: Number | None = None
-    history_length: Count
-    predicted_at: Time
+    model_version: Version | None = None
+    model_revision: Revision | None = None
+    history_length: HistoryLength
+    predicted_at: PredictedAt
 
     def identity(self) -> str:
         return self.request_id
@@ -309,9 +365,9 @@ class Prediction(Event):
 class PredictionScore(Scores):
     """The live accuracy of one version, source and arm in one window."""
 
-    window_start: Time
-    window_seconds: Number
-    version: Number | None = None
+    window_start: Annotated[Time, about("Of completions from then on.", "2026-03-01T12:00:00Z")]
+    window_seconds: Annotated[Number, about("For so long.", 900)]
+    version: Version | None = None
     source: Source
     arm: Arm
 

@@ -20,6 +20,7 @@ class Topic:
 
     ``key`` is the event's field that is the message key; ``kept_seconds`` None means for ever;
     ``also`` are further events that it carries, told apart by their ``ce_type``;
+    ``sent_by`` and ``read_by`` are those of Retrace's own services that do;
     ``max_bytes`` is what a decoder accepts, smaller than what the broker takes, so that an
     over-long value becomes a dead letter rather than a producer's mystery.
     """
@@ -34,6 +35,12 @@ class Topic:
     max_bytes: int = 64 * KIB
     about: str = ""
     also: tuple[type[events.Event], ...] = ()
+    sent_by: tuple[str, ...] = ()
+    read_by: tuple[str, ...] = ()
+
+    @property
+    def is_reply(self) -> bool:
+        return self.name.startswith("reply.")
 
     def kind(self, event: events.Event | type[events.Event]) -> str:
         """The CloudEvents type of one of its events."""
@@ -65,6 +72,8 @@ TASK_COMPLETED = Topic(
     "producers",
     max_bytes=16 * KIB,
     about="a learner finished a task",
+    sent_by=("gateway", "operators"),
+    read_by=("streams",),
 )
 COMPLETIONS = Topic(
     "completions",
@@ -75,6 +84,8 @@ COMPLETIONS = Topic(
     "streams",
     max_bytes=MIB,
     about="completions as recorded, with their numbers, one message per batch",
+    sent_by=("streams",),
+    read_by=("streams", "operators"),
 )
 TRAIN_REQUEST = Topic(
     "train-request",
@@ -85,6 +96,8 @@ TRAIN_REQUEST = Topic(
     "streams, operators",
     max_bytes=MIB,
     about="rebuild the models",
+    sent_by=("streams", "operators"),
+    read_by=("training", "operators"),
 )
 TRAINING_PROGRESS = Topic(
     "training-progress",
@@ -94,6 +107,8 @@ TRAINING_PROGRESS = Topic(
     7 * DAY,
     "training",
     about="started, epoch, published, superseded, rejected, failed",
+    sent_by=("training",),
+    read_by=("operators",),
 )
 MODEL_UPDATED = Topic(
     "model-updated",
@@ -104,6 +119,8 @@ MODEL_UPDATED = Topic(
     "training",
     compacted=True,
     about="the model version to serve from now on",
+    sent_by=("training",),
+    read_by=("inference", "operators"),
 )
 PREDICTION_REQUEST = Topic(
     "prediction-request",
@@ -114,6 +131,8 @@ PREDICTION_REQUEST = Topic(
     "askers",
     max_bytes=MIB,
     about="what will this learner do on this task?",
+    sent_by=("gateway", "operators"),
+    read_by=("inference",),
 )
 PREDICTION = Topic(
     "prediction",
@@ -123,6 +142,8 @@ PREDICTION = Topic(
     30 * DAY,
     "inference",
     about="the answer",
+    sent_by=("inference",),
+    read_by=("streams", "operators"),
 )
 PREDICTION_SCORE = Topic(
     "prediction-score",
@@ -132,6 +153,7 @@ PREDICTION_SCORE = Topic(
     30 * DAY,
     "streams",
     about="how predictions compared with what happened",
+    sent_by=("streams",),
 )
 DEAD_LETTERS = Topic(
     "dead-letters",
@@ -142,6 +164,8 @@ DEAD_LETTERS = Topic(
     "every consumer",
     max_bytes=SOURCE_LIMIT,
     about="what could not be processed, byte for byte",
+    sent_by=("streams", "training", "inference"),
+    read_by=("operators",),
 )
 
 LETTER_REDRIVEN = Topic(
@@ -182,4 +206,6 @@ def reply(name: str) -> Topic:
         max_bytes=MIB,
         about="answers for one asker",
         also=(replies.Forecast, replies.Why, replies.Refusal),
+        sent_by=("inference",),
+        read_by=("gateway",),
     )

@@ -1,12 +1,15 @@
-"""The topics as the contract lists them, and the documents generated from them."""
+"""The topics as the contract lists them, and who they say writes and reads them."""
 
 from __future__ import annotations
 
-import json
+import re
+from pathlib import Path
 
-from schemas import asyncapi, events, topics
+from schemas import events, topics
 
 DAY = 86_400_000
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"operators": "ops"}
 
 
 def test_topics_of_the_contract() -> None:
@@ -51,17 +54,18 @@ def test_every_event_has_a_topic_and_every_key_is_a_field() -> None:
             assert topic.key in topic.event.model_fields
 
 
-def test_documents_are_json_and_complete() -> None:
-    document = json.loads(json.dumps(asyncapi.document("1.0")))
-    assert set(document["channels"]) == {t.name for t in topics.ALL} | {"reply"}
-    replies = {"reply.forecast.schema.json", "reply.why.schema.json", "reply.refusal.schema.json"}
-    own = {f"{t.name}.schema.json" for t in topics.ALL if t.event}
-    assert set(asyncapi.json_schemas()) == own | replies
-    assert set(document["channels"]["reply"]["messages"]) == {
-        "reply", "reply-forecast", "reply-why", "reply-refusal",
-    }  # fmt: skip
-    schema = asyncapi.json_schema(events.TaskCompleted)
-    assert set(schema["required"]) == {
-        "task_id", "user_id", "topic", "difficulty", "completed_at", "is_correct",
-        "actual_time_seconds",
-    }  # fmt: skip
+def _code(service: str) -> str:
+    folder = ROOT / FOLDERS.get(service, service)
+    return "\n".join(path.read_text() for path in folder.rglob("*.py"))
+
+
+def test_who_sends_and_reads_a_topic_names_it() -> None:
+    """Both ways for senders: what a folder encodes for a topic is what the topic says."""
+    services = ("streams", "training", "inference", "gateway", "operators")
+    code = {service: _code(service) for service in services}
+    encoded = {s: set(re.findall(r"encode\w*\(\s*topics\.([A-Z_]+)", code[s])) for s in services}
+    for topic in topics.ALL:
+        name = topic.name.replace("-", "_").upper()
+        for service in {*topic.sent_by, *topic.read_by}:
+            assert f"topics.{name}" in code[service], (service, name)
+        assert {s for s in services if name in encoded[s]} <= set(topic.sent_by), name
