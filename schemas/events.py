@@ -26,6 +26,7 @@ from schemas.fields import (
     Difficulty,
     ExpectedSeconds,
     HistoryLength,
+    Id,
     ModelName,
     Number,
     PredictedAt,
@@ -227,7 +228,7 @@ class TrainingProgress(Event):
     loss: Annotated[float | None, about("Of an epoch: the training loss.", 0.6412)] = None
     val_loss: Annotated[float | None, about("Of an epoch: on held-out rows.", 0.6533)] = None
     reason: Annotated[Text | None, about("Of an outcome: why, in words for people.")] = None
-    version: Annotated[Number | None, about("Of `published`: the model version.")] = None
+    version: Annotated[Number | None, about("The model version, published or rejected.")] = None
 
     def identity(self) -> str:
         step = f"/{self.model}/{self.epoch}" if self.state == "epoch" else ""
@@ -386,11 +387,15 @@ class LetterRedriven(Event):
     ``attempts`` is how often it had failed.
     """
 
-    letter: Annotated[str, StringConstraints(pattern=rf"^{PLACE}$")]
-    topic_id: Id
-    topic: Id
-    attempts: Number
-    redriven_at: Time
+    letter: Annotated[
+        str,
+        StringConstraints(pattern=rf"^{PLACE}$"),
+        about("Where it is in `dead-letters`, partition@offset.", "3@17"),
+    ]
+    topic_id: Annotated[Id, about("Kafka's id of that topic.", "Zx3rQ2m1TgKqvVvHnE0b1w")]
+    topic: Annotated[Id, about("Where it was sent back to.", "task-completed")]
+    attempts: Annotated[Number, about("How often it had failed.", 1)]
+    redriven_at: Annotated[Time, about("When it was sent back.", "2026-03-01T13:00:00Z")]
 
     def identity(self) -> str:
         return f"{self.topic_id}/{self.letter}/{self.attempts}"

@@ -119,7 +119,7 @@ MODEL_UPDATED = Topic(
     "training",
     compacted=True,
     about="the model version to serve from now on",
-    sent_by=("training",),
+    sent_by=("training", "operators"),
     read_by=("inference", "operators"),
 )
 PREDICTION_REQUEST = Topic(
@@ -176,6 +176,8 @@ LETTER_REDRIVEN = Topic(
     30 * DAY,
     "operators",
     about="a dead letter was sent back to its source topic",
+    sent_by=("operators",),
+    read_by=("operators",),
 )
 
 ALL: tuple[Topic, ...] = (
