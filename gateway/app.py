@@ -18,12 +18,13 @@ from gateway import problems
 from gateway.face import Face
 from gateway.guard import Guard
 from gateway.link import Link
+from gateway.metrics import Measured
 from gateway.routes import router
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
 from streams import database, probe
-from streams.health import Health
+from streams.health import Health, tell_disk
 from streams.patience import Patience, Stopped
 
 log = structlog.get_logger("retrace")
@@ -32,6 +33,7 @@ log = structlog.get_logger("retrace")
 def create(settings: Settings) -> FastAPI:
     """The app; its link to Kafka lives as long as it does."""
     health = Health("gateway")
+    tell_disk(settings.data_dir)
     patience = Patience(health, threading.Event())
     engine = database.connect(settings.database_url.get_secret_value(), "gateway", pool=10)
     tasks = Tasks(engine, settings.train_every)
@@ -52,6 +54,7 @@ def create(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(Guard, keys=settings.api_keys)
+    app.add_middleware(Measured)
     app.include_router(router(Face(settings, health, link, tasks)))
     return app
 

@@ -28,7 +28,7 @@ from schemas.errors import Unreachable
 from schemas.events import Event, Prediction, PredictionRequest, TaskCompleted
 from schemas.replies import Refusal
 from schemas.settings import Settings
-from streams import database, declare, kafka, tails
+from streams import database, declare, kafka, tails, traces
 from streams.patience import Patience, Stopped, first_line
 
 P = ParamSpec("P")
@@ -112,7 +112,8 @@ class Link:
             self.places.delivered(event.user_id, place)
 
         prefix = self.settings.topic_prefix
-        message = codec.encode(topics.TASK_COMPLETED, event, "gateway", prefix=prefix)
+        plain = codec.encode(topics.TASK_COMPLETED, event, "gateway", prefix=prefix)
+        message = traces.onto(plain, traces.current() or traces.of_task(event.task_id))
         self.places.published(event.user_id)
         try:
             self.publisher.send(message, delivered)
@@ -127,7 +128,8 @@ class Link:
             ("reply-topic", self.reply.name.encode()),
             ("correlation-id", request.request_id.encode()),
         ]
-        return Message(plain.topic, plain.key, plain.value, [*plain.headers, *address])
+        headers = [*plain.headers, *address]
+        return traces.onto(Message(plain.topic, plain.key, plain.value, headers))
 
     def _forever(self, work: Callable[[], None]) -> None:
         while not self.patience.stop.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,13 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-from gateway import inquiries, status
+from gateway import inquiries, metrics, status
 from gateway.face import Face, stored
 from gateway.problems import Problem, documented, response
 from gateway.tasks import completion
 from schemas.events import Prediction, PredictionRequest
 from schemas.fields import Id, Label, Seconds
+from streams import traces
 
 DEFAULT = {
     "predicted_correct": 0.5,
@@ -146,7 +148,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         summary="Ask for a task",
         responses=documented(400, 401, 413, 422, 503),
     )
-    async def create(new: NewTask) -> Task:
+    async def create(new: NewTask, sent: Request) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
         task_id, now = str(uuid.uuid4()), datetime.now(UTC)
         wait = face.settings.prediction_timeout_seconds
@@ -157,9 +159,12 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
             expires_at=now + timedelta(seconds=wait),
             **new.model_dump(),
         )
-        prediction = await face.link.ask(request, wait)
-        task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
-        await stored(face.tasks.issue, {"task_id": task_id, **task})
+        parent, root = _caller(sent), traces.of_task(task_id)
+        with traces.span("POST /practice-tasks", parent, kind="server", root=root):
+            prediction = await face.link.ask(request, wait)
+            task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
+            await stored(face.tasks.issue, {"task_id": task_id, **task})
+        metrics.ISSUED.labels(task["source"], "answered" if prediction else "timeout").inc()
         return Task(id=task_id, completed=False, **task)
 
     @calls.patch(
@@ -168,9 +173,9 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         summary="Say how it went",
         responses=documented(400, 401, 404, 409, 413, 422, 503),
     )
-    async def complete(task_id: Id, how: Completion) -> CompletedTask:
+    async def complete(task_id: Id, how: Completion, sent: Request) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
-        now = datetime.now(UTC)
+        now, began = datetime.now(UTC), time.monotonic()
         claim = await stored(
             face.tasks.claim, task_id, how.is_correct, how.actual_time_seconds, now
         )
@@ -179,7 +184,10 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         if claim.state == "different":
             raise Problem(409, "this task was completed before with another outcome")
         if claim.task["completed_at"] is not None and claim.task["published_at"] is None:
-            face.link.publish(completion(claim.task))
+            parent = _caller(sent) or traces.of_task(task_id)
+            name = "PATCH /practice-tasks/{task_id}"
+            with traces.span(name, parent, kind="server", began=began):
+                face.link.publish(completion(claim.task))
         return CompletedTask(**_task({**claim.task, "completed": True}), counter=claim.counter)
 
     @calls.get(
@@ -200,6 +208,11 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         items = [Task(**row._asdict()) for row in rows[:limit]]
         more = len(rows) > limit
         return TaskPage(items=items, next=_cursor(items[-1]) if more else None)
+
+
+def _caller(sent: Request) -> str | None:
+    """The trace that a caller is in."""
+    return traces.checked(sent.headers.get(traces.HEADER))
 
 
 def _shown(prediction: Prediction | None) -> dict[str, Any]:

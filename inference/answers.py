@@ -10,7 +10,7 @@ from typing import Any
 from inference.challenge import Challenger
 from inference.learners import Ask
 from inference.models import Serving
-from inference.predictor import Answer, Reader, default
+from inference.predictor import Answer, Cause, Reader, default
 from inference.waiting import Asked
 from schemas.events import Prediction, PredictionRequest
 from schemas.fields import Arm
@@ -21,10 +21,11 @@ AHEAD, BEHIND = timedelta(minutes=5), timedelta(days=7)
 
 @dataclass(frozen=True)
 class Answered:
-    """A request, the prediction to tell, and one that is only kept, to compare."""
+    """A request, the prediction to tell, the reason's word, and one only kept, to compare."""
 
     asked: Asked
     told: Prediction
+    cause: Cause
     kept: Prediction | None = None
 
 
@@ -48,12 +49,14 @@ class Answers:
         champion = _prediction(one.request, answer, serving, remarks, "champion")
         challenger = self.challenger
         if challenger is None or not challenger.has(one.request.user_id):
-            return Answered(one, champion)
+            return Answered(one, champion, answer.cause)
         other = challenger.answer(answer)
         if other is None:
-            return Answered(one, champion)
+            return Answered(one, champion, answer.cause)
         rival = _prediction(one.request, other, serving, remarks, "challenger")
-        return Answered(one, champion, rival) if challenger.shadow else Answered(one, rival)
+        if challenger.shadow:
+            return Answered(one, champion, answer.cause, rival)
+        return Answered(one, rival, other.cause)
 
     def _answers(
         self, requests: Sequence[PredictionRequest], serving: Serving, now: datetime
@@ -63,7 +66,8 @@ class Answers:
         asks = [ask_of(r, now) for r, late in zip(requests, expired, strict=True) if not late]
         answers = iter(serving.predictor.answer(asks, self.read))
         return [
-            default("expired before it was read") if late else next(answers) for late in expired
+            default("expired before it was read", "expired") if late else next(answers)
+            for late in expired
         ]
 
 

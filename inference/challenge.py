@@ -31,5 +31,5 @@ class Challenger:
     def answer(self, champion: Answer) -> Answer | None:
         """What the challenger says instead; None where it has nothing to say."""
         if self.source == "default":
-            return default("the challenger's answer")
+            return default("the challenger's answer", "challenger")
         return of_lnirt(champion, f"the challenger's answer, reads {champion.history_length}")

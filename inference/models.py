@@ -22,7 +22,8 @@ from schemas.codec import Bad
 from schemas.errors import ArtifactError
 from schemas.events import ModelUpdated
 from schemas.settings import Settings
-from streams import kafka
+from streams import kafka, traces
+from streams import metrics as shared
 from streams.patience import Patience
 from training import artifacts
 
@@ -57,6 +58,7 @@ class Models:
         self.read: Reader | None = None
         self.wanted: ModelUpdated | None = None
         self.heard: dict[int, ModelUpdated] = {}
+        self._contexts: dict[int, str] = {}
         self._retry_at = self._swapped_at = 0.0
         self.caught_up = threading.Event()
 
@@ -91,6 +93,8 @@ class Models:
         self.heard = dict(sorted({**self.heard, updated.revision: updated}.items())[-REMEMBERED:])
         if self.wanted is None or updated.revision > self.wanted.revision:
             self.wanted, self._retry_at = updated, 0.0
+            context = traces.carried(raw.headers)
+            self._contexts = {updated.revision: context} if context else {}
 
     def _is_due(self) -> bool:
         serving = self.current.updated
@@ -115,6 +119,11 @@ class Models:
             any(self._loaded(updated) for updated in earlier)
 
     def _loaded(self, updated: ModelUpdated) -> bool:
+        about = {"retrace.version": updated.version, "retrace.request_id": updated.request_id}
+        with traces.span("serve", self._contexts.get(updated.revision), attributes=about):
+            return self._swapped(updated)
+
+    def _swapped(self, updated: ModelUpdated) -> bool:
         try:
             root = self.settings.model_store_url()
             artifact = artifacts.read(root, updated.artifact, updated.sha256)
@@ -133,13 +142,25 @@ class Models:
             return False
         if self.read is not None:
             predictor.take_over(self.current.predictor, self.read)
+        self._note(artifact, updated)
         self.current = Serving(predictor, updated)
         self._swapped_at = time.monotonic()
-        metrics.REVISION.set(updated.revision)
-        metrics.SWAPS.inc()
         self.patience.health.note(version=updated.version, revision=updated.revision)
         if updated == self.wanted:
             self.patience.health.note(model_problem=None)
             metrics.MODEL_PROBLEM.set(0)
-        log.info("serving", version=updated.version, revision=updated.revision)
+        name = updated.request_id
+        log.info("serving", version=updated.version, revision=updated.revision, request_id=name)
         return True
+
+    def _note(self, artifact: artifacts.Artifact, updated: ModelUpdated) -> None:
+        """How soon what was completed moved predictions: not after a start, nor by a rollback."""
+        metrics.REVISION.set(updated.revision)
+        metrics.VERSION.set(updated.version)
+        metrics.TRAINED_AT.set(updated.trained_at.timestamp())
+        metrics.SWAPS.inc()
+        before, newest = self.current.updated, artifact.metadata.get(artifacts.NEWEST_COMPLETED_AT)
+        is_next = before is None or before.version < updated.version
+        is_counted = updated.request_id.startswith("count-")
+        if is_counted and is_next and newest and self.caught_up.is_set():
+            shared.reached("serving", datetime.fromtimestamp(newest, UTC))

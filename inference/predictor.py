@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,13 +27,18 @@ SECONDS_RANGE = (5.0, 600.0)
 LOG_RANGE = (0.0, 10.0)  # beyond SECONDS_RANGE, and where exp is finite
 PORTION, TAKE_OVER_SECONDS = 32, 0.5
 
+Cause = Literal[
+    "trained", "learner-unseen", "topic-unknown", "difficulty-unknown", "not-finite",
+    "store-away", "no-model", "expired", "challenger",
+]  # fmt: skip
 Numbers = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Answer:
     """Times in seconds, low ≤ expected ≤ high, the ends of the 80 % interval; ``history_length``
-    counts the completed tasks that it is based on; ``lnirt`` is what LNIRT says: p, mu, sigma."""
+    counts the completed tasks that it is based on; ``cause`` is the reason in a word; ``lnirt`` is
+    what LNIRT says: p, mu, sigma."""
 
     p_correct: float
     expected_seconds: float
@@ -42,6 +47,7 @@ class Answer:
     source: str
     reason: str
     history_length: int
+    cause: Cause
     lnirt: Numbers | None = None
 
     def fields(self) -> dict[str, Any]:
@@ -50,8 +56,8 @@ class Answer:
         return {name: getattr(self, name) for name in names}
 
 
-def default(reason: str) -> Answer:
-    return Answer(DEFAULT_P, DEFAULT_SECONDS, *SECONDS_RANGE, "default", reason, 0)
+def default(reason: str, cause: Cause) -> Answer:
+    return Answer(DEFAULT_P, DEFAULT_SECONDS, *SECONDS_RANGE, "default", reason, 0, cause)
 
 
 # The generation of the store's numbers, and the completions of each learner that are numbered after
@@ -112,7 +118,7 @@ class Predictor:
     def answer(self, asks: Sequence[Ask], read: Reader) -> list[Answer]:
         """One answer an ask, from what is held of the learners and what is newer in the store."""
         if self._served is None or self._learners is None or not asks:
-            return [default("no model yet") for _ in asks]
+            return [default("no model yet", "no-model") for _ in asks]
         here = self._catch_up({ask.user_id for ask in asks}, read)
         found: dict[int, Answer] = {}
         unsettled = [at for at, ask in enumerate(asks) if not self._learners.is_settled(ask)]
@@ -164,8 +170,10 @@ class Predictor:
             return self._answer(ask, said, at, past)
         if past:
             answer = self._answer(ask, said, at, past)
-            return replace(answer, reason=f"store unavailable, {answer.reason}")
-        return _told(tuple(said.lnirt[at].tolist()), "lnirt", "store unavailable", 0)
+            reason = f"store unavailable, {answer.reason}"
+            return replace(answer, reason=reason, cause="store-away")
+        lnirt = tuple(said.lnirt[at].tolist())
+        return _told(lnirt, "lnirt", ("store unavailable", "store-away"), 0)
 
     def without_groups(self, ask: Ask, past: History) -> dict[str, Answer]:
         """Answers to an ask after these completions, without each group of inputs."""
@@ -180,7 +188,7 @@ class Predictor:
     def predict(self, asks: Sequence[Ask], histories: Sequence[History]) -> list[Answer]:
         """One answer an ask; ``histories`` are each learner's own completions, maybe none."""
         if self._served is None or not asks:
-            return [default("no model yet") for _ in asks]
+            return [default("no model yet", "no-model") for _ in asks]
         pasts = [_before(ask, past) for ask, past in zip(asks, histories, strict=True)]
         lengths = np.array([len(past) + 1 for past in pasts])
         rows = np.cumsum(lengths) - 1
@@ -196,19 +204,19 @@ class Predictor:
         lnirt = tuple(said.lnirt[at].tolist())
         return _told(numbers, source, self._reason(ask, said, at, past), past, lnirt)
 
-    def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> str:
+    def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> tuple[str, Cause]:
         assert self._served is not None
         reads = f"reads {past} of this learner's"
         if not said.known_topic[at]:
-            return f"unknown topic, {reads}"
+            return f"unknown topic, {reads}", "topic-unknown"
         if not said.known_difficulty[at]:
-            return f"unknown difficulty, {reads}"
+            return f"unknown difficulty, {reads}", "difficulty-unknown"
         if not said.network[at]:
-            return f"the networks gave no finite number, {reads}"
+            return f"the networks gave no finite number, {reads}", "not-finite"
         trained = f"trained on {self._served.completions} completions"
         if self._served.encoder.users.index(ask.user_id):
-            return f"{trained}, {reads}"
-        return f"{trained}, learner not seen in training, {reads}"
+            return f"{trained}, {reads}", "trained"
+        return f"{trained}, learner not seen in training, {reads}", "learner-unseen"
 
 
 NOTHING = store.columns([])
@@ -218,18 +226,18 @@ def of_lnirt(answer: Answer, reason: str) -> Answer | None:
     """What LNIRT alone answers; None where no version does."""
     if answer.lnirt is None:
         return None
-    return _told(answer.lnirt, "lnirt", reason, answer.history_length)
+    return _told(answer.lnirt, "lnirt", (reason, "challenger"), answer.history_length)
 
 
 def _told(
-    numbers: Numbers, source: str, reason: str, past: int, lnirt: Numbers | None = None
+    numbers: Numbers, source: str, why: tuple[str, Cause], past: int, lnirt: Numbers | None = None
 ) -> Answer:
     """p, mu and sigma as an answer within the contract's ranges."""
     if not all(map(math.isfinite, numbers)):
-        return default("neither the networks nor LNIRT gave a finite number")
+        return default("neither the networks nor LNIRT gave a finite number", "not-finite")
     p, mu, sigma = numbers
     low, middle, high = (_seconds(mu + z * sigma) for z in (-Z_80, 0.0, Z_80))
-    return Answer(_within(p, P_RANGE), middle, low, high, source, reason, past, lnirt)
+    return Answer(_within(p, P_RANGE), middle, low, high, source, why[0], past, why[1], lnirt)
 
 
 def _seconds(log_seconds: float) -> float:

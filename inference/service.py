@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from inference import metrics
-from inference.answers import Answers
+from inference.answers import Answered, Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
 from inference.models import Models
@@ -29,10 +29,11 @@ from schemas.codec import Bad, Message, Raw
 from schemas.events import Prediction, PredictionRequest
 from schemas.replies import Reply
 from schemas.settings import Settings
-from streams import declare, kafka, probe
+from streams import declare, kafka, probe, traces
 from streams import health as health_edge
+from streams.burial import Burial
+from streams.consumption import Consumption
 from streams.health import Health
-from streams.letters import bury
 from streams.patience import Patience, Stopped, first_line
 
 log = structlog.get_logger("retrace")
@@ -57,6 +58,10 @@ class Inference:
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
         self.publisher = kafka.Publisher(settings, **alone)
+        self._bury = Burial(settings, self.publisher, patience)
+        self.consumption = patience.health.watch(
+            Consumption(settings, topics.PREDICTION_REQUEST, GROUP)
+        )
         self.next: dict[int, int] = {}
         self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
 
@@ -64,11 +69,12 @@ class Inference:
         """Answer until asked to stop."""
         extra = {"fetch.wait.max.ms": 50, "on_commit": self._told}
         consumer = kafka.consumer(self.settings, GROUP, **extra)
-        name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
+        mine = self.consumption
         consumer.subscribe(
-            [name],
-            on_revoke=lambda *_: self._leave(consumer),
-            on_lost=lambda *_: self.next.clear(),
+            [mine.topic],
+            on_assign=mine.assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
         )
         try:
             while not self.patience.stop.is_set():
@@ -94,22 +100,26 @@ class Inference:
         if time.monotonic() > self._committed[0] + COMMIT_SECONDS:
             self._commit(consumer)
 
-    def _leave(self, consumer: Consumer) -> None:
-        """Whoever gets the partitions goes on behind what was answered."""
-        self._commit(consumer)
-        self.next.clear()
-
     def _told(self, error: KafkaError | None, _places: object) -> None:
         """A commit that was refused is made again."""
         if error is not None:
             self._committed = (self._committed[0], {})
+
+    def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Whoever gets the partitions goes on behind what was answered."""
+        self._commit(consumer)
+        self._lost(consumer, places)
+
+    def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.next.clear()
+        self.consumption.revoked(consumer, places)
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
         answered = {**self.next, **first_of([*self.waiting.held, *self.later])}
         is_new = answered != self._committed[1]
         self._committed = (time.monotonic(), answered)
-        name = self.settings.topic_prefix + topics.PREDICTION_REQUEST.name
+        name = self.consumption.topic
         places = [TopicPartition(name, p, offset) for p, offset in answered.items()]
         try:
             if places and is_new:
@@ -124,27 +134,38 @@ class Inference:
         ``at_once`` nothing is.
         """
         now, began = datetime.now(UTC), time.monotonic()
-        new, letters = self._sorted(raws, now)
+        new, bad = self._sorted(raws, now)
         ready = self.waiting.ready(new, at_once=at_once)
         practice = [pair for pair in ready if pair[0].request.purpose == "practice"]
         for one in [one for one, _ in ready if one.request.purpose != "practice"]:
             self._put_after(one)
         answered = self.answers.of(practice, self.models.current, now)
-        for each in answered:
-            self._reply(each.asked.raw, each.told)
-            metrics.PREDICTIONS.labels(each.told.source, each.told.arm).inc()
-        metrics.ANSWER_SECONDS.observe(time.monotonic() - began)
-        metrics.LEARNERS.set(self.models.current.predictor.learners_held)
-        metrics.PUT_OFF.set(len(self.waiting.held))
+        contexts = [self._context(each.asked, began) for each in answered]
+        for each, context in zip(answered, contexts, strict=True):
+            self._reply(each.asked.raw, each.told, context)
+        if raws:
+            self.consumption.handled(len(raws), time.monotonic() - began)
+        self._count(answered)
         lasting = [
-            self._encoded(topics.PREDICTION, prediction)
-            for each in answered
+            traces.onto(self._encoded(topics.PREDICTION, prediction), context)
+            for each, context in zip(answered, contexts, strict=True)
             for prediction in (each.told, each.kept)
             if prediction is not None
         ]
         self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
-        if letters:
-            self.patience.call("kafka", kafka.is_away, bury, self.publisher, letters)
+        self._bury(bad)
+
+    def _context(self, one: Asked, began: float) -> str | None:
+        """The trace context of an answer: its own step's, where that is exported."""
+        about = {"retrace.request_id": one.request.request_id}
+        return self.consumption.step(one.raw, began, about)
+
+    def _count(self, answered: Sequence[Answered]) -> None:
+        told = Counter((each.told.source, each.cause, each.told.arm) for each in answered)
+        for labels, number in told.items():
+            metrics.PREDICTIONS.labels(*labels).inc(number)
+        metrics.LEARNERS.set(self.models.current.predictor.learners_held)
+        metrics.PUT_OFF.set(len(self.waiting.held))
 
     def _put_after(self, one: Asked) -> None:
         """What only its asker waits for comes after predictions; not more than a few of them."""
@@ -155,22 +176,22 @@ class Inference:
             self._reply(one.raw, refusal(one.request.request_id, words))
 
     def _explain(self, one: Asked) -> None:
-        self._reply(one.raw, self.explanations.of(one, self.models.current, datetime.now(UTC)))
+        began, now = time.monotonic(), datetime.now(UTC)
+        reply = self.explanations.of(one, self.models.current, now)
+        self._reply(one.raw, reply, self._context(one, began))
         metrics.EXPLANATIONS.labels(one.request.purpose).inc()
 
-    def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Message]]:
-        asked, letters = [], []
-        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
+    def _sorted(self, raws: Sequence[Raw], now: datetime) -> tuple[list[Asked], list[Bad]]:
+        asked, refused = [], []
         limit = topics.PREDICTION_REQUEST.max_bytes
         for raw in raws:
             request = codec.decode(PredictionRequest, limit, raw, now)
             if isinstance(request, Bad):
-                letters.append(codec.dead_letter(request, name, now))
-                log.warning("dead letter", cause=request.cause, because=request.message)
+                refused.append(request)
                 self._refuse(request)
             else:
                 asked.append(Asked(request, raw))
-        return asked, letters
+        return asked, refused
 
     def _refuse(self, bad: Bad) -> None:
         """Tell an asker, where it can be told, that its request could not be read."""
@@ -179,7 +200,7 @@ class Inference:
         if name:
             self._reply(bad.raw, refusal(name[:128], f"not answered: {bad.message}"[:500]))
 
-    def _reply(self, raw: Raw, reply: Prediction | Reply) -> None:
+    def _reply(self, raw: Raw, reply: Prediction | Reply, context: str | None = None) -> None:
         """Best effort: an asker that is gone must not hold up the others."""
         address = codec.reply_address(raw.headers)
         if address is None:
@@ -188,7 +209,8 @@ class Inference:
         answer = codec.encode(topics.reply(name.removeprefix("reply.")), reply, "inference")
         headers = [*answer.headers, ("correlation-id", correlation)]
         topic = self.settings.topic_prefix + name
-        self.publisher.send(Message(topic, correlation, answer.value, headers))
+        message = Message(topic, correlation, answer.value, headers)
+        self.publisher.send(traces.onto(message, context))
 
     def _encoded(self, topic: topics.Topic, event: events.Event) -> Message:
         return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
@@ -197,6 +219,7 @@ class Inference:
 def run(settings: Settings) -> None:
     """Run inference until it is told to stop."""
     health = Health("inference")
+    health_edge.tell_disk(settings.data_dir)
     health_edge.serve(health, settings.host, settings.inference_port)
     patience = Patience(health, threading.Event())
     for number in (signal.SIGTERM, signal.SIGINT):

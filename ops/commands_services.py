@@ -45,10 +45,11 @@ def gateway() -> None:
 def _configured(service: str) -> Settings:
     """The settings in force, with this service's logs set up."""
     from ops import local
-    from streams import logs
+    from streams import logs, traces
 
     settings = local.settings()
     logs.configure(settings, service)
+    traces.configure(service)
     return settings
 
 

@@ -27,7 +27,7 @@ from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
-from streams.count import Count
+from streams.count import GROUP, Count
 from streams.health import Health, Stillness
 from streams.patience import Patience, Stopped
 from streams.predictions import Keeper
@@ -36,7 +36,7 @@ from streams.scoring import Scoring
 from streams.store import Store
 
 log = structlog.get_logger("retrace")
-APP_ID = "retrace-count"
+APP_ID = GROUP
 RECOVERY_SESSIONS = 3
 TABLE = "state"
 GLOBAL = "global"
@@ -169,12 +169,20 @@ def _add_count(app: faust.App, settings: Settings, count: Count) -> None:
     @app.timer(interval=settings.heal_seconds)
     async def heal() -> None:
         place = TP(name, 0)
+        count.consumption.hold([0] if _counts(app, place) else [])
         if not _is_caught_up(app, place, handled["offset"]):
             return
         try:
             await asyncio.to_thread(count.heal, table[GLOBAL])
         except Stopped:
             return
+
+
+def _counts(app: faust.App, place: TP) -> bool:
+    """Whether messages come to this worker: it counts, and has its table back."""
+    return not (
+        app.rebalancing or app.tables.recovery.in_recovery or place not in app.consumer.assignment()
+    )
 
 
 def _is_caught_up(app: faust.App, place: TP, handled: int) -> bool:
@@ -225,6 +233,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 def run(settings: Settings) -> None:
     """Run streams until it is told to stop. Waits for Kafka and the store before and after."""
     health = Health("streams")
+    health_edge.tell_disk(settings.data_dir)
     server = health_edge.serve(health, settings.host, settings.streams_port)
     patience = Patience(health, threading.Event())
     store = Store(database.connect(settings.database_url.get_secret_value(), "streams"))

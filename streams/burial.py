@@ -1,4 +1,4 @@
-"""What every loop of streams does with bad messages: dead letters, a metric and a line of a log."""
+"""What every consumer does with bad messages: dead letters, a metric and a line of a log."""
 
 from __future__ import annotations
 

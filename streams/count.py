@@ -7,6 +7,7 @@ and comes out as bytes; the train-requests are acknowledged before the state may
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,14 +16,16 @@ import structlog
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
-from streams import counting, database, kafka, metrics
+from streams import counting, database, kafka, metrics, traces
 from streams.burial import Burial
+from streams.consumption import Consumption
 from streams.counting import Cadence, Counter, Interval
 from streams.patience import Patience
 from streams.store import Store
 from streams.windows import Rule
 
 log = structlog.get_logger("retrace")
+GROUP = "retrace-count"
 HEAL_ITEMS, HEAL_MESSAGES = 1000, 100
 
 
@@ -45,6 +48,10 @@ def requests(
     ]
 
 
+def _completed_at(batch: events.Completions, number: int) -> datetime:
+    return next(item.completed_at for item in reversed(batch.items) if item.number == number)
+
+
 class Count:
     """The count agent's work, and the healing of what it has not seen."""
 
@@ -52,6 +59,7 @@ class Count:
         self.settings, self.store, self.patience = settings, store, patience
         self.publisher = kafka.Publisher(settings)
         self._bury = Burial(settings, self.publisher, patience)
+        self.consumption = patience.health.watch(Consumption(settings, topics.COMPLETIONS, GROUP))
         self.rule = rule(settings)
         self._state: tuple[bytes, Counter] = (b"", Counter())
         self._standing = (0, 0)
@@ -65,8 +73,11 @@ class Count:
 
     def handle(self, state: bytes, raw: Raw) -> bytes:
         """The next state after a message. Its train-requests are published when this returns."""
-        with self._lock:
-            return self._handled(state, raw)
+        began = time.monotonic()
+        with self._lock, self.consumption.span([raw]):
+            after = self._handled(state, raw)
+        self.consumption.handled(1, time.monotonic() - began)
+        return after
 
     def _handled(self, state: bytes, raw: Raw) -> bytes:
         now = datetime.now(UTC)
@@ -77,7 +88,11 @@ class Count:
         counter, fresh = counting.count(self.counter(state), batch, self.rule)
         if not fresh:
             return state
-        self._request(requests(fresh, self._cadences(), now))
+        metrics.reached("counted", batch.items[-1].completed_at)
+        due = requests(fresh, self._cadences(), now)
+        self._request(due)
+        if due:
+            metrics.reached("requested", _completed_at(batch, due[-1].completions))
         self._state = (counting.dump(counter), counter)
         metrics.COUNTED.set(len(counter.seen))
         return self._state[0]
@@ -118,7 +133,9 @@ class Count:
     def _request(self, due: Sequence[events.TrainRequest]) -> None:
         self._publish(
             *(
-                codec.encode(topics.TRAIN_REQUEST, request, "streams", prefix=self._prefix)
+                traces.onto(
+                    codec.encode(topics.TRAIN_REQUEST, request, "streams", prefix=self._prefix)
+                )
                 for request in due
             )
         )

@@ -7,15 +7,21 @@ on a small HTTP server of its own thread, so that it answers while the service i
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.errors import MachineError
+from streams import metrics
+
+if TYPE_CHECKING:
+    from streams.consumption import Consumption
 
 STUCK_AFTER = 120.0
 
@@ -29,7 +35,11 @@ class Health:
         self._states = {name: (False, "not reached yet", _now()) for name in needs}
         self._facts: dict[str, Any] = {}
         self._beat: float | None = None
+        self.consumptions: list[Consumption] = []
         self.started_at = _now()
+        for name in needs:
+            metrics.UP.labels(name).set(0)
+        metrics.STUCK.set_function(lambda: float(self.stuck() is not None))
 
     def set(self, dependency: str, ok: bool, detail: str = "") -> bool:
         """Note a dependency's state; True where that changed."""
@@ -39,6 +49,7 @@ class Health:
                 return False
             since = before[2] if before is not None and before[0] == ok else _now()
             self._states[dependency] = (ok, detail, since)
+            metrics.UP.labels(dependency).set(ok)
             return before is None or before[0] != ok
 
     def note(self, **facts: Any) -> None:
@@ -50,10 +61,23 @@ class Health:
         """The service's loop turned, or waits knowingly."""
         self._beat = time.monotonic()
 
+    def watch(self, consumption: Consumption) -> Consumption:
+        """Judge this service by it, too; ``probe`` looks how much waits."""
+        self.consumptions.append(consumption)
+        return consumption
+
+    def move(self) -> None:
+        """A long piece of work went on."""
+        for consumption in self.consumptions:
+            consumption.move()
+
     def stuck(self) -> str | None:
-        """What is wrong with a loop that stopped turning, or None."""
+        """What is wrong with a loop that stopped turning or handles nothing, or None."""
         idle = 0.0 if self._beat is None else time.monotonic() - self._beat
-        return f"no progress for {idle:.0f} s" if idle > STUCK_AFTER else None
+        if idle > STUCK_AFTER:
+            return f"no progress for {idle:.0f} s"
+        still = [each.topic for each in self.consumptions if each.stands_still]
+        return f"nothing of {', '.join(still)} is handled, though it waits" if still else None
 
     def ready(self) -> bool:
         with self._lock:
@@ -89,6 +113,13 @@ class Stillness:
         if state is None or state != self._last:
             self._last, self._since = state, now
         return state is not None and now - self._since > self.seconds
+
+
+def tell_disk(folder: Path) -> None:
+    """Let the metrics say how full the disk is that a folder is, or will be, on."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    metrics.DISK_FREE.set_function(lambda: shutil.disk_usage(there).free)
+    metrics.DISK_SIZE.set_function(lambda: shutil.disk_usage(there).total)
 
 
 def serve(health: Health, host: str, port: int) -> ThreadingHTTPServer:

@@ -16,10 +16,12 @@ from confluent_kafka import (
     Message as KafkaMessage,
 )
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Counter
 
 from schemas.codec import Message, Raw
 from schemas.errors import ConfigurationError, Unreachable
 from schemas.settings import Settings
+from streams import metrics
 
 log = structlog.get_logger("retrace")
 # Errors that pass with time; librdkafka marks only some of them as retriable.
@@ -154,6 +156,8 @@ class Publisher:
             },
         )
         self._producer = Producer(self._config)
+        self._replies = settings.topic_prefix + "reply."
+        self._sent: dict[str, Counter] = {}
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish and wait until the broker has all. Raises ``KafkaException`` where it has not.
@@ -194,6 +198,7 @@ class Publisher:
                     headers=list(message.headers),
                     on_delivery=delivered,
                 )
+                self._counter(message.topic).inc()
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -201,6 +206,13 @@ class Publisher:
                 self._replace_if_fatal(error.args[0])
                 raise
         raise Unreachable("Kafka takes no messages: the producer's queue is full")
+
+    def _counter(self, topic: str) -> Counter:
+        """How many went to a topic. Askers name reply topics as they like: these are one."""
+        name = self._replies + "*" if topic.startswith(self._replies) else topic
+        if name not in self._sent:
+            self._sent[name] = metrics.SENT.labels("kafka", "send", name)
+        return self._sent[name]
 
     def _replace_if_fatal(self, error: KafkaError) -> None:
         """An idempotent producer that lost its thread never sends again; a new one does."""

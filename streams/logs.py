@@ -10,6 +10,7 @@ import structlog
 
 from schemas import settings as settings_module
 from schemas.settings import Settings
+from streams import traces
 
 # Kafka clients and Faust narrate every rebalance; their warnings stay.
 CHATTY = (
@@ -24,6 +25,7 @@ def configure(settings: Settings, service: str) -> None:
         _named(service),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        traces.named,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(

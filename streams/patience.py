@@ -17,6 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from streams import metrics
 from streams.health import Health
 
 P = ParamSpec("P")
@@ -62,6 +63,7 @@ class Patience:
 
     def _waiting(self, dependency: str, state: RetryCallState) -> None:
         self.health.beat()
+        metrics.RETRIES.labels(dependency).inc()
         error = state.outcome.exception() if state.outcome else None
         detail = first_line(error)
         if self.health.set(dependency, False, detail):

@@ -5,6 +5,7 @@ In a thread of its own inside the Faust app. Idempotent, so where it stands may 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from schemas.events import Prediction
 from schemas.settings import Settings
 from streams import database, kafka, metrics
 from streams.burial import Burial
+from streams.consumption import Consumption
 from streams.patience import Patience, Stopped, first_line
 
 log = structlog.get_logger("retrace")
@@ -35,17 +37,21 @@ class Keeper:
         self.settings, self.engine, self.patience = settings, engine, patience
         self.publisher = kafka.Publisher(settings)
         self._bury = Burial(settings, self.publisher, patience)
+        self.consumption = patience.health.watch(Consumption(settings, topics.PREDICTION, GROUP))
 
     def run(self) -> None:
         """Keep until asked to stop; whatever is away is waited for."""
         consumer = kafka.consumer(self.settings, GROUP)
-        consumer.subscribe([self.settings.topic_prefix + topics.PREDICTION.name])
+        mine = self.consumption
+        consumer.subscribe([mine.topic], on_assign=mine.assigned, on_revoke=mine.revoked)
         try:
             while not self.patience.stop.is_set():
                 messages = kafka.drain(consumer, BATCH, 0.2)
                 if not messages:
                     continue
+                began = time.monotonic()
                 self.keep([kafka.raw(message) for message in messages])
+                mine.handled(len(messages), time.monotonic() - began)
                 try:
                     consumer.commit(asynchronous=True)
                 except KafkaException as error:

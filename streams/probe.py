@@ -4,13 +4,15 @@ nothing is under way that would notice."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
+from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, text
 
 from schemas.settings import Settings
-from streams import declare, kafka
+from streams import declare, kafka, lags
 from streams.patience import Patience, first_line
 
 log = structlog.get_logger("retrace")
@@ -25,14 +27,16 @@ def start(settings: Settings, patience: Patience, engine: Engine) -> None:
         "kafka": lambda: declare.complete(settings, edge),
         "store": lambda: _ask(engine),
     }
-    threading.Thread(target=_probe, args=(patience, checks), name="probe", daemon=True).start()
+    arguments = (patience, checks, edge)
+    threading.Thread(target=_probe, args=arguments, name="probe", daemon=True).start()
 
 
-def _probe(patience: Patience, checks: Mapping[str, Check]) -> None:
+def _probe(patience: Patience, checks: Mapping[str, Check], edge: AdminClient) -> None:
     failures = dict.fromkeys(checks, 0)
     while True:
         for name, check in checks.items():
             failures[name] = _look(patience, name, check, failures[name])
+        judge(patience, edge)
         if patience.stop.wait(PROBE_SECONDS):
             return
 
@@ -48,6 +52,18 @@ def _look(patience: Patience, name: str, check: Check, failures: int) -> int:
     if patience.health.set(name, True):
         log.info("reached", dependency=name)
     return 0
+
+
+def judge(patience: Patience, edge: AdminClient) -> None:
+    """See what waits for each loop; while something is away nobody is expected to move."""
+    away = not patience.health.ready()
+    for each in patience.health.consumptions:
+        lag = None
+        try:
+            lag = lags.behind(edge, each.group, each.topic, each.places)
+        except Exception as error:
+            log.debug("lag not known", topic=each.topic, because=first_line(error))
+        each.look(lag, time.monotonic(), away=away)
 
 
 def _ask(engine: Engine) -> None:

@@ -21,8 +21,9 @@ from sqlalchemy.exc import ProgrammingError
 from schemas import codec, topics
 from schemas.codec import Message, Raw
 from schemas.settings import Settings
-from streams import batches, database, declare, kafka, metrics
+from streams import batches, database, declare, kafka, metrics, traces
 from streams.burial import Burial
+from streams.consumption import Consumption
 from streams.numbering import Outcome, Stands
 from streams.patience import Patience, Stopped
 from streams.store import Store, StoreWentBack
@@ -57,6 +58,9 @@ class Recorder:
         self.topic = settings.topic_prefix + topics.TASK_COMPLETED.name
         self.publisher = kafka.Publisher(settings)
         self._bury = Burial(settings, self.publisher, patience)
+        self.consumption = patience.health.watch(
+            Consumption(settings, topics.TASK_COMPLETED, GROUP)
+        )
         self.admin = kafka.admin(settings)
         self.writer = ThreadPoolExecutor(1, "record-store")
         self.topic_id, self.generation = "", 0
@@ -112,8 +116,8 @@ class Recorder:
             self._underway = Underway(raws, stands, work, time.monotonic())
         self._announce(before)
 
-    def _finish(self) -> Outcome | None:
-        """What the batch under way came to; its position in the log is stored on return."""
+    def _finish(self) -> Underway | None:
+        """The batch that was under way, done; its position in the log is stored on return."""
         work, self._underway = self._underway, None
         if work is None:
             return None
@@ -123,9 +127,8 @@ class Recorder:
             self._stored(self.store.advance, work.stands)
         self.next.update(work.stands.after)
         self.generation = max(self.generation, outcome.generation)
-        metrics.RECORD_SECONDS.observe(time.monotonic() - work.began)
-        metrics.BATCH.observe(len(work.raws))
-        return outcome
+        self.consumption.handled(len(work.raws), time.monotonic() - work.began)
+        return work
 
     def _stands(self, raws: Sequence[Raw]) -> Stands:
         after: dict[int, int] = {}
@@ -134,15 +137,17 @@ class Recorder:
         before = {partition: self.next.get(partition, 0) for partition in after}
         return Stands(self.topic_id, self.topic, before, after)
 
-    def _announce(self, outcome: Outcome | None) -> None:
-        if outcome is None:
+    def _announce(self, done: Underway | None) -> None:
+        if done is None:
             return
-        metrics.RECORDED.inc(len(outcome.numbered.fresh))
-        metrics.DUPLICATES.inc(outcome.numbered.duplicates)
+        outcome = done.outcome.result()
+        _count(outcome)
         event = batches.announcement(outcome)
         if event is not None:
             prefix = self.settings.topic_prefix
-            self._publish([codec.encode(topics.COMPLETIONS, event, "streams", prefix=prefix)])
+            message = codec.encode(topics.COMPLETIONS, event, "streams", prefix=prefix)
+            with self.consumption.span(done.raws, done.began):
+                self._publish([traces.onto(message)])
 
     def _publish(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -192,6 +197,7 @@ class Recorder:
         places = [TopicPartition(self.topic, p, stored.get(p, OFFSET_BEGINNING)) for p in mine]
         consumer.assign(places)
         self._stale = False
+        self.consumption.hold(mine)
         self.patience.health.note(partitions=mine)
 
     def _is_behind(self, consumer: Consumer, mine: list[int], stored: dict[int, int]) -> bool:
@@ -202,6 +208,7 @@ class Recorder:
 
     def _revoke(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self.next = {}
+        self.consumption.hold([])
         self.patience.health.note(partitions=[])
 
     def _topic_id(self) -> str:
@@ -217,3 +224,11 @@ class Recorder:
             consumer.commit(offsets=places, asynchronous=True)
         except KafkaException as error:
             log.debug("lag not committed", because=str(error))
+
+
+def _count(outcome: Outcome) -> None:
+    fresh = outcome.numbered.fresh
+    metrics.RECORDED.inc(len(fresh))
+    metrics.DUPLICATES.inc(outcome.numbered.duplicates)
+    if fresh:
+        metrics.reached("recorded", fresh[-1][1].task.completed_at)

@@ -9,23 +9,29 @@ from typing import Any
 import structlog
 
 from schemas import codec, events, topics
-from schemas.codec import Bad, Message
+from schemas.codec import Message
 from schemas.events import ModelUpdated
 from schemas.settings import Settings
-from streams import database, kafka, tails
-from streams.letters import bury
+from streams import database, kafka, tails, traces
+from streams.burial import Burial
 from streams.patience import Patience
+from training import meters
 from training.registry import Ended, Registry
 
 log = structlog.get_logger("retrace")
 
 
 class Announcer:
-    """Publishes for the trainer; outcomes and versions are acknowledged by the broker."""
+    """Publishes for the trainer; outcomes and versions are acknowledged by the broker.
+
+    ``contexts``: the trace context that each request under way came with, if it had one.
+    """
 
     def __init__(self, settings: Settings, patience: Patience, registry: Registry) -> None:
         self.settings, self.patience, self.registry = settings, patience, registry
         self.publisher = kafka.Publisher(settings)
+        self.bury = Burial(settings, self.publisher, patience)
+        self.contexts: dict[str, str] = {}
 
     def progress(self, request_id: str, state: str, **facts: Any) -> None:
         """Progress on the way; it may be lost with a broker."""
@@ -49,19 +55,16 @@ class Announcer:
     def model(self, updated: ModelUpdated) -> None:
         """Announce the version that serves."""
         prefix = self.settings.topic_prefix
-        self._publish(codec.encode(topics.MODEL_UPDATED, updated, "training", prefix=prefix))
+        message = codec.encode(topics.MODEL_UPDATED, updated, "training", prefix=prefix)
+        self._publish(traces.onto(message))
+        meters.announced(updated)
         self.patience.health.note(version=updated.version, revision=updated.revision)
-
-    def dead_letter(self, bad: Bad) -> None:
-        """Bury a request that cannot be read."""
-        name = self.settings.topic_prefix + topics.DEAD_LETTERS.name
-        letter = codec.dead_letter(bad, name, datetime.now(UTC))
-        self.patience.call("kafka", kafka.is_away, bury, self.publisher, [letter])
-        log.warning("dead letter", cause=bad.cause, because=bad.message)
 
     def reconcile(self) -> None:
         """Make registry, model store and topic agree after one of them was lost."""
         seen = self._newest()
+        if seen is not None:
+            meters.announced(seen)
         reconcile = self.registry.revisions.reconcile
         serving = self.patience.call("store", database.is_away, reconcile, seen)
         if serving is not None:
@@ -83,7 +86,8 @@ class Announcer:
         values = {"request_id": request_id, "state": state, "at": datetime.now(UTC), **facts}
         event = events.TrainingProgress.model_validate(values)
         prefix = self.settings.topic_prefix
-        return codec.encode(topics.TRAINING_PROGRESS, event, "training", prefix=prefix)
+        message = codec.encode(topics.TRAINING_PROGRESS, event, "training", prefix=prefix)
+        return traces.onto(message, traces.current() or self.contexts.get(request_id))
 
     def _publish(self, *messages: Message) -> None:
         if messages:

@@ -24,6 +24,7 @@ from schemas.settings import masked
 
 MANIFEST = "manifest.json"
 METADATA = "metadata.json"
+NEWEST_COMPLETED_AT = "newest_completed_at"  # in the metadata: of what it learned, Unix seconds
 LARGEST_FILE = 512 * 1024 * 1024
 LARGEST_MANIFEST = 1024 * 1024
 FORMAT = 2

@@ -20,10 +20,10 @@ from schemas.errors import (
 from schemas.events import TrainRequest
 from schemas.history import History
 from schemas.settings import Settings
-from streams import database, history
+from streams import database, history, metrics
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
-from training import artifacts, versions
+from training import artifacts, meters, versions
 from training.announce import Announcer
 from training.gate import Rule
 from training.promotion import Gate
@@ -69,8 +69,11 @@ class Job:
         self._stored(self.registry.start, request.request_id)
         self.announcer.progress(request.request_id, "started")
         began = time.monotonic()
-        ended = self._outcome(request)
+        with meters.RUNNING.track_inprogress():
+            ended = self._outcome(request)
         seconds = round(time.monotonic() - began, 2)
+        meters.TRAININGS.labels(ended.state).inc()
+        meters.TRAINING_SECONDS.labels(ended.state).observe(seconds)
         self.patience.health.note(training=None, last_training_seconds=seconds)
         log.info("trained", request_id=request.request_id, state=ended.state, seconds=seconds)
         return ended
@@ -99,14 +102,18 @@ class Job:
             self.settings.train_rows, self.settings.seed,
         )  # fmt: skip
         fitted = self._fitted(request, past)
-        files, metadata = export.files(fitted), fitted.metadata()
-        metrics = events.ModelMetrics.model_validate(metadata["metrics"])
+        newest = float(past.completed_at.max())
+        metadata = fitted.metadata() | {artifacts.NEWEST_COMPLETED_AT: newest}
+        files = export.files(fitted)
+        scores = events.ModelMetrics.model_validate(metadata["metrics"])
         verdict = self.gate.verdict(fitted.record, past)
-        ended = self._stored(self.registry.publish, request, files, metadata, metrics, verdict)
+        ended = self._stored(self.registry.publish, request, files, metadata, scores, verdict)
         if ended is None:
             return self._end(request, "failed", "ended by another trainer")
         if ended.state == "rejected":
             self.fitter.forget()
+        elif request.trigger == "count":
+            metrics.reached("trained", datetime.fromtimestamp(newest, UTC))
         self._prune()
         return ended
 
@@ -164,7 +171,8 @@ class Job:
                 raise Stopped
 
     def _epoch(self, request_id: str, report: Any) -> None:
-        self.patience.health.beat()
+        self.patience.health.move()
+        meters.epoch(report.model, report.loss, report.val_loss)
         self.announcer.progress(
             request_id, "epoch", model=report.model, epoch=report.epoch, epochs=report.epochs,
             loss=report.loss, val_loss=report.val_loss,

@@ -8,6 +8,7 @@ announced again. Nothing is trained twice: the registry's row decides.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import signal
 import threading
@@ -24,11 +25,13 @@ from schemas import codec, topics
 from schemas.codec import Bad
 from schemas.events import TrainRequest
 from schemas.settings import Settings
-from streams import database, declare, kafka, probe
+from streams import database, declare, kafka, probe, traces
 from streams import health as health_edge
+from streams.consumption import Consumption
 from streams.health import Health
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
+from training import meters
 from training.announce import Announcer
 from training.job import Interrupted, Job
 from training.registry import Ended, Registry
@@ -37,6 +40,7 @@ from training.requests import Plan, plan
 log = structlog.get_logger("retrace")
 GROUP = "retrace-trainer"
 RECONCILE_SECONDS = 30.0
+STILL_AFTER = 900.0  # the longest that a training may take between two epochs
 
 
 class Trainer:
@@ -50,13 +54,17 @@ class Trainer:
         self.registry = Registry(engine, settings.model_store_url())
         self.announcer = Announcer(settings, patience, self.registry)
         self.job = Job(settings, patience, Store(engine), self.registry, self.announcer, fitter)
+        self.consumption = patience.health.watch(
+            Consumption(settings, topics.TRAIN_REQUEST, GROUP, STILL_AFTER)
+        )
         self.backlog: list[KafkaMessage] = []
         self._reconciled = float("-inf")
 
     def run(self) -> None:
         """Serve requests until asked to stop."""
         consumer = kafka.consumer(self.settings, GROUP, **{"enable.partition.eof": True})
-        consumer.subscribe([self.settings.topic_prefix + topics.TRAIN_REQUEST.name])
+        mine = self.consumption
+        consumer.subscribe([mine.topic], on_assign=mine.assigned, on_revoke=mine.revoked)
         try:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
@@ -73,8 +81,10 @@ class Trainer:
             self._reconciled = time.monotonic()
         queue = self._queue(consumer)
         if queue:
+            began = time.monotonic()
             self._serve(consumer, self._plan(queue))
             _commit(consumer, queue)
+            self.consumption.handled(len(queue), time.monotonic() - began)
 
     def _queue(self, consumer: Consumer) -> list[KafkaMessage]:
         """Everything that waits: the newest request is known before an older one is trained."""
@@ -98,13 +108,16 @@ class Trainer:
 
     def _decoded(self, queue: Sequence[KafkaMessage]) -> list[TrainRequest]:
         good: list[TrainRequest] = []
+        self.announcer.contexts = {}
         for message in queue:
             raw, now = kafka.raw(message), datetime.now(UTC)
             request = codec.decode(TrainRequest, topics.TRAIN_REQUEST.max_bytes, raw, now)
             if isinstance(request, Bad):
-                self.announcer.dead_letter(request)
-            else:
-                good.append(request)
+                self.announcer.bury([request])
+                continue
+            good.append(request)
+            if context := traces.carried(raw.headers):
+                self.announcer.contexts[request.request_id] = context
         return good
 
     def _serve(self, consumer: Consumer, planned: tuple[Plan, dict[str, Ended]]) -> None:
@@ -115,9 +128,13 @@ class Trainer:
                 "store", database.is_away, self.registry.supersede, todo.superseded, todo.by
             )
             self.announcer.outcomes(gone.items())
+            meters.TRAININGS.labels("superseded").inc(len(gone))
             log.info("superseded", count=len(gone), by=todo.by)
         for request in todo.train:
-            self.announcer.outcomes([(request.request_id, self._train(consumer, request))])
+            name = request.request_id
+            parent = self.announcer.contexts.get(name)
+            with traces.span("train", parent, attributes={"retrace.request_id": name}):
+                self.announcer.outcomes([(name, self._train(consumer, request))])
 
     def _train(self, consumer: Consumer, request: TrainRequest) -> Ended:
         """Train in a thread while the paused consumer keeps its place in the group."""
@@ -129,7 +146,8 @@ class Trainer:
             except BaseException as error:
                 outcome.append(error)
 
-        thread = threading.Thread(target=work, name="training", daemon=True)
+        within = contextvars.copy_context()
+        thread = threading.Thread(target=within.run, args=(work,), name="training", daemon=True)
         thread.start()
         while thread.is_alive():
             self.patience.health.beat()
@@ -155,6 +173,7 @@ def _commit(consumer: Consumer, queue: Sequence[KafkaMessage]) -> None:
 def run(settings: Settings) -> None:
     """Run the trainer until it is told to stop. Low priority: serving beside it comes first."""
     health = Health("trainer", needs=("tensorflow", "kafka", "store"))
+    health_edge.tell_disk(settings.data_dir)
     health_edge.serve(health, settings.host, settings.trainer_port)
     patience = Patience(health, threading.Event())
     for number in (signal.SIGTERM, signal.SIGINT):

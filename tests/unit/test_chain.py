@@ -26,6 +26,7 @@ from schemas.events import TaskCompleted
 from schemas.settings import Settings
 from streams import counting
 from streams.batches import announcement, contradictions, sort
+from streams.consumption import Consumption
 from streams.count import Count
 from streams.health import Health
 from streams.numbering import Place
@@ -90,6 +91,7 @@ class Counting(Count):
         self.store, self.publisher = shelf, wire  # type: ignore[assignment]
         self._state, self._standing = (b"", counting.Counter()), (0, 0)
         self._lock = threading.Lock()
+        self.consumption = Consumption(SETTINGS, topics.COMPLETIONS, "tests")
 
 
 class Chain(RuleBasedStateMachine):

@@ -1,0 +1,99 @@
+"""One loop's part in a consumer group: what it handles, and whether it stands still.
+
+A loop that handles nothing while messages wait in its partitions is dead, however briskly it
+turns. While what it needs is away it waits, and is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from confluent_kafka import TopicPartition
+
+from schemas.codec import Raw
+from schemas.settings import Settings
+from schemas.topics import Topic
+from streams import metrics, traces
+from streams.health import Stillness
+
+STILL_AFTER = 120.0
+
+
+class Consumption:
+    """Of a topic by a group, both named without the prefix; dead after ``seconds`` of standing."""
+
+    def __init__(
+        self, settings: Settings, topic: Topic, group: str, seconds: float = STILL_AFTER
+    ) -> None:
+        self.topic = settings.topic_prefix + topic.name
+        self.group = settings.topic_prefix + group
+        self.places = topic.spread(settings.kafka_partitions).partitions
+        self.stands_still = False
+        self._mine: frozenset[int] = frozenset()
+        self._moves = 0
+        self._still = Stillness(seconds)
+        self._consumed = metrics.CONSUMED.labels("kafka", "poll", self.topic, self.group)
+        self._seconds = metrics.PROCESS_SECONDS.labels("kafka", "process", self.topic, self.group)
+        self._batch = metrics.BATCH.labels(self.topic, self.group)
+        self._lag = metrics.LAG.labels(self.topic, self.group)
+
+    def hold(self, partitions: Collection[int]) -> None:
+        """These partitions are this loop's, and no others."""
+        self._mine = frozenset(partitions)
+
+    def assigned(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
+        """For a consumer's ``on_assign``."""
+        self._mine |= {place.partition for place in places}
+
+    def revoked(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
+        """For a consumer's ``on_revoke``."""
+        self._mine -= {place.partition for place in places}
+
+    def handled(self, messages: int, seconds: float) -> None:
+        """So many messages were handled at once, in so long."""
+        self._consumed.inc(messages)
+        self._seconds.observe(seconds)
+        self._batch.observe(messages)
+        self.move()
+
+    def span(
+        self,
+        raws: Sequence[Raw],
+        began: float | None = None,
+        about: Mapping[str, str | int] | None = None,
+    ) -> AbstractContextManager[str | None]:
+        """Handle these messages as a step of their traces; it may have begun before (monotonic)."""
+        context, links = traces.newest(raws)
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": self.topic,
+            "messaging.consumer.group.name": self.group,
+            "messaging.batch.message_count": len(raws),
+            **(about or {}),
+        }
+        name = f"process {self.topic}"
+        return traces.span(name, context, links=links, began=began, attributes=attributes)
+
+    def step(self, raw: Raw, began: float, about: Mapping[str, str | int]) -> str | None:
+        """The context of what a message led to, for a loop that is done with it."""
+        if not traces.are_exported():
+            return traces.carried(raw.headers)
+        with self.span([raw], began, about) as context:
+            return context
+
+    def move(self) -> None:
+        """Something was done."""
+        self._moves += 1
+
+    def look(self, lag: Mapping[int, int] | None, now: float, *, away: bool = False) -> None:
+        """Judge by how many messages wait in each partition; None: not known.
+
+        ``away``: the loop waits for something, and is not expected to move.
+        """
+        if lag is not None:
+            self._lag.set(sum(lag.values()))
+        waits = not away and lag is not None and any(lag.get(each) for each in self._mine)
+        self.stands_still = self._still.lasts(self._moves if waits else None, now)
