@@ -12,7 +12,7 @@ COPY inference ./inference
 COPY gateway ./gateway
 COPY ops ./ops
 COPY benchmarks ./benchmarks
-RUN pip install --constraint constraints.txt .
+RUN pip install --constraint constraints.txt '.[otel]'
 
 RUN useradd --system --create-home --uid 10001 retrace \
     && mkdir -p /data && chown retrace /data

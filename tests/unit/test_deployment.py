@@ -14,6 +14,7 @@ from schemas.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("streams", "trainer", "inference", "gateway")
+OBSERVING = ("prometheus", "grafana")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def compose() -> dict[str, Any]:
 
 
 def test_every_service_runs_its_own_command(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"kafka", "postgres", *SERVICES}
+    assert set(compose["services"]) == {"kafka", "postgres", *SERVICES, *OBSERVING}
     for name in SERVICES:
         assert compose["services"][name]["command"] == [name]
 
@@ -30,7 +31,8 @@ def test_every_service_runs_its_own_command(compose: dict[str, Any]) -> None:
 def test_every_setting_that_it_gives_exists(compose: dict[str, Any]) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     given = set(compose["services"]["streams"]["environment"])
-    assert given <= known
+    assert {name for name in given if name.startswith(PREFIX)} <= known
+    assert given - known == {"OTEL_EXPORTER_OTLP_ENDPOINT"}
     image = (ROOT / "Dockerfile").read_text()
     assert set(re.findall(r"RETRACE_\w+", image)) <= known
 
@@ -50,9 +52,23 @@ def test_health_checks_ask_the_ports_of_the_settings(compose: dict[str, Any]) ->
         assert f":{port}/healthz" in compose["services"][name]["healthcheck"]["test"][-1]
 
 
-def test_only_the_gateway_is_published_and_only_here(compose: dict[str, Any]) -> None:
+def test_only_what_people_look_at_is_published_and_only_here(compose: dict[str, Any]) -> None:
     published = {name: s["ports"] for name, s in compose["services"].items() if "ports" in s}
-    assert published == {"gateway": ["127.0.0.1:4008:4008"]}
+    assert published == {
+        "gateway": ["127.0.0.1:4008:4008"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
+    }
+
+
+def test_who_observes_starts_only_with_the_profile(compose: dict[str, Any]) -> None:
+    profiles = {name: s["profiles"] for name, s in compose["services"].items() if "profiles" in s}
+    assert profiles == {name: ["observability"] for name in OBSERVING}
+    for name in OBSERVING:
+        mounts = [volume.split(":") for volume in compose["services"][name]["volumes"]]
+        files = {source: mode for source, _, *mode in mounts if source.startswith("./")}
+        assert set(map(str, files.values())) == {"['ro']"}
+        assert all((ROOT / source).is_file() for source in files)
 
 
 def test_passwords_come_from_the_environment(compose: dict[str, Any]) -> None:

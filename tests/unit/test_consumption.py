@@ -1,0 +1,110 @@
+"""A loop is judged by what it handles of what waits for it."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import REGISTRY
+
+from schemas import topics
+from schemas.settings import Settings
+from streams.consumption import Consumption
+from streams.health import Health
+from streams.patience import Patience, Stopped
+
+LABELS = {
+    "messaging_destination_name": "p.task-completed",
+    "messaging_consumer_group_name": "p.g",
+}
+
+
+@pytest.fixture
+def mine() -> Consumption:
+    made = Consumption(Settings(topic_prefix="p."), topics.TASK_COMPLETED, "g", 100.0)
+    made.hold([0, 1])
+    return made
+
+
+def test_lag_that_stands_while_nothing_is_handled_is_dead(mine: Consumption) -> None:
+    for now in (0.0, 50.0, 100.0):
+        mine.look({0: 0, 1: 3}, now)
+        assert not mine.stands_still
+    mine.look({0: 4, 1: 9}, 101.0)
+    assert mine.stands_still
+    mine.handled(1, 0.1)
+    mine.look({0: 4, 1: 8}, 102.0)
+    assert not mine.stands_still
+
+
+def test_a_long_piece_of_work_that_goes_on_is_alive(mine: Consumption) -> None:
+    for now in range(0, 1000, 50):
+        mine.move()
+        mine.look({0: 1}, float(now))
+        assert not mine.stands_still
+
+
+def test_only_its_own_partitions_count(mine: Consumption) -> None:
+    places = [SimpleNamespace(partition=1)]
+    mine.revoked(None, places)
+    for now in (0.0, 1000.0):
+        mine.look({0: 0, 1: 9}, now)
+        assert not mine.stands_still
+    mine.assigned(None, places)
+    for now in (1001.0, 2000.0):
+        mine.look({0: 0, 1: 9}, now)
+    assert mine.stands_still
+
+
+def test_while_something_is_away_nobody_is_expected_to_move(mine: Consumption) -> None:
+    for now in (0.0, 1000.0):
+        mine.look({0: 5}, now, away=True)
+        mine.look(None, now)
+        assert not mine.stands_still
+    mine.look({0: 5}, 1001.0)
+    assert not mine.stands_still
+
+
+def test_health_says_what_is_not_handled(mine: Consumption) -> None:
+    health = Health("tests")
+    health.watch(mine)
+    assert health.stuck() is None
+    assert REGISTRY.get_sample_value("retrace_stuck") == 0
+    for now in (0.0, 101.0):
+        mine.look({0: 1}, now)
+    assert health.stuck() == "nothing of p.task-completed is handled, though it waits"
+    assert REGISTRY.get_sample_value("retrace_stuck") == 1
+    health.move()
+    mine.look({0: 1}, 102.0)
+    assert health.stuck() is None
+
+
+def test_what_is_handled_is_counted(mine: Consumption) -> None:
+    mine.look({0: 2, 1: 3, 5: 4}, 0.0)
+    assert REGISTRY.get_sample_value("retrace_consumer_lag_messages", LABELS) == 9
+    before = REGISTRY.get_sample_value("retrace_batch_messages_sum", LABELS) or 0.0
+    mine.handled(7, 0.5)
+    assert REGISTRY.get_sample_value("retrace_batch_messages_sum", LABELS) == before + 7
+    more = LABELS | {"messaging_system": "kafka", "messaging_operation_name": "poll"}
+    consumed = REGISTRY.get_sample_value("messaging_client_consumed_messages_total", more)
+    assert consumed == before + 7
+
+
+def test_retries_and_what_is_away_are_counted() -> None:
+    labels = {"dependency": "kafka"}
+    before = REGISTRY.get_sample_value("retrace_retries_total", labels) or 0.0
+    patience = Patience(Health("tests"), threading.Event())
+
+    def fails() -> None:
+        if (REGISTRY.get_sample_value("retrace_retries_total", labels) or 0.0) > before:
+            patience.stop.set()
+        raise OSError("away")
+
+    with pytest.raises(Stopped):
+        patience.call("kafka", lambda _: True, fails)
+    assert (REGISTRY.get_sample_value("retrace_retries_total", labels) or 0.0) > before
+    assert REGISTRY.get_sample_value("retrace_dependency_up", labels) == 0
+    patience.stop.clear()
+    patience.call("kafka", lambda _: True, lambda: None)
+    assert REGISTRY.get_sample_value("retrace_dependency_up", labels) == 1
