@@ -109,7 +109,7 @@ def test_a_stranger_with_a_history_is_read() -> None:
 
 def test_without_a_model() -> None:
     found = Predictor(None).predict([ask(), ask()], [past_of("user-3")] * 2)
-    assert found == [default("no model yet")] * 2
+    assert found == [default("no model yet", "no-model")] * 2
     assert (found[0].p_correct, found[0].expected_seconds) == (0.5, 60.0)
     Predictor(None).warm()
 
