@@ -55,12 +55,14 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Stands:
-    """Where recording stands: per partition, where it stood before a batch and stands after."""
+    """Where recording stands: per partition, where it stood before a batch and stands after, in
+    which generation; None where that does not matter."""
 
     topic_id: str
     topic: str
     before: dict[int, int]
     after: dict[int, int]
+    generation: int | None = None
 
 
 @dataclass

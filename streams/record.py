@@ -135,7 +135,7 @@ class Recorder:
         for raw in raws:
             after[raw.partition] = max(after.get(raw.partition, 0), raw.offset + 1)
         before = {partition: self.next.get(partition, 0) for partition in after}
-        return Stands(self.topic_id, self.topic, before, after)
+        return Stands(self.topic_id, self.topic, before, after, self.generation)
 
     def _announce(self, done: Underway | None) -> None:
         if done is None:
@@ -186,13 +186,14 @@ class Recorder:
         """Go on where the store stands, whatever the group has committed."""
         self.topic_id = self._topic_id()
         generation, _ = self._stored(self.store.standing)
-        stored = self._stored(self.store.positions, self.topic_id)
         mine = sorted(place.partition for place in consumer.assignment())
-        if self._went_back or self._is_behind(consumer, mine, stored):
+        if self._went_back or self._is_behind(consumer, mine):
             over = self.generation if self._went_back else generation
             self._stored(self.store.begin_generation, over)
             self._went_back, self._committed = False, 0.0
+        # First the generation: a rebuild that begins in between is then noticed by the next batch.
         self.generation, _ = self._stored(self.store.standing)
+        stored = self._stored(self.store.positions, self.topic_id)
         self.next = {partition: stored.get(partition, 0) for partition in mine}
         places = [TopicPartition(self.topic, p, stored.get(p, OFFSET_BEGINNING)) for p in mine]
         consumer.assign(places)
@@ -200,8 +201,9 @@ class Recorder:
         self.consumption.hold(mine)
         self.patience.health.note(partitions=mine)
 
-    def _is_behind(self, consumer: Consumer, mine: list[int], stored: dict[int, int]) -> bool:
+    def _is_behind(self, consumer: Consumer, mine: list[int]) -> bool:
         """Whether a worker before this one saw the store further on than it stands now."""
+        stored = self._stored(self.store.positions, self.topic_id)
         places = [TopicPartition(self.topic, partition) for partition in mine]
         found = self.patience.call("kafka", kafka.is_away, consumer.committed, places, 10)
         return any(place.offset > stored.get(place.partition, 0) for place in found)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Engine,
     Text,
     cast,
+    delete,
     func,
     literal_column,
     select,
@@ -51,11 +52,11 @@ _WITHIN = text(
     FROM unnest(cast(:firsts AS bigint[]), cast(:lasts AS bigint[])) AS span(first, last)
     JOIN completions ON number BETWEEN first AND last ORDER BY number"""
 )
-_NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
+NOW = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
 
 
 class StoreWentBack(RetraceError):
-    """The store stands earlier in the log than this worker wrote: restored, or emptied."""
+    """The store is not as this worker left it: restored, emptied, or being rebuilt."""
 
 
 class Store:
@@ -72,7 +73,8 @@ class Store:
     def record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
         """Record a batch in one transaction; a row that PostgreSQL refuses fails alone.
 
-        Raises ``StoreWentBack`` where the store's position is behind ``stands.before``.
+        Raises ``StoreWentBack`` where the store's position is behind ``stands.before``, or
+        another generation has begun.
         """
         try:
             return self._record(batch, stands)
@@ -85,9 +87,9 @@ class Store:
 
     def _record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
         with self.engine.begin() as connection:
-            generation, last = _lock_counter(connection)
+            generation, last = lock_counter(connection)
             if stands is not None:
-                _refuse_going_back(connection, stands)
+                _refuse_going_back(connection, stands, generation)
             numbered = assign(last, batch, _known(connection, batch))
             _insert(connection, numbered.fresh)
             if numbered.fresh:
@@ -99,8 +101,13 @@ class Store:
         return Outcome(generation, numbered, advanced=settled)
 
     def advance(self, stands: Stands) -> None:
-        """Move the position in the log forward, never back."""
+        """Move the position in the log forward, never back.
+
+        Raises ``StoreWentBack`` as ``record`` does: what is read again must not be passed over.
+        """
         with self.engine.begin() as connection:
+            generation, _ = lock_counter(connection)
+            _refuse_going_back(connection, stands, generation)
             _advance(connection, stands)
 
     def positions(self, topic_id: str) -> dict[int, int]:
@@ -122,21 +129,25 @@ class Store:
         For a store that went back: its next numbers may go to other completions than before.
         """
         with self.engine.begin() as connection:
-            own, last = _lock_counter(connection)
+            own, last = lock_counter(connection)
             if own > over:
                 return
-            raised = update(tables.numbering).values(generation=func.greatest(over + 1, _NOW))
+            raised = update(tables.numbering).values(generation=func.greatest(over + 1, NOW))
             connection.execute(raised)
         log.warning("the store went back: all of it counts anew", completions=last)
 
     def set_cadence(self, every: int) -> None:
-        """A train-request at every ``every``-th completion, from the next number on."""
+        """A train-request at every ``every``-th completion, from the next number on.
+
+        A rebuilt store counts by the cadences of before; a change on the way ends those to come.
+        """
         table = tables.cadences
         with self.engine.begin() as connection:
-            _, last = _lock_counter(connection)
+            _, last = lock_counter(connection)
             newest = select(table.c.every).order_by(table.c.first_number.desc()).limit(1)
             if connection.execute(newest).scalar() == every:
                 return
+            connection.execute(delete(table).where(table.c.first_number > last + 1))
             row = upsert(table).values(first_number=last + 1, every=every)
             changed = row.on_conflict_do_update(
                 index_elements=[table.c.first_number], set_={"every": every}
@@ -158,7 +169,7 @@ class Store:
         return [NumberedCompletion(number=n, completed_at=at) for n, at in rows]
 
 
-def _lock_counter(connection: Connection) -> tuple[int, int]:
+def lock_counter(connection: Connection) -> tuple[int, int]:
     """Hold the counter's row to the end of the transaction; make it in an emptied store."""
     columns = (tables.numbering.c.generation, tables.numbering.c.last_number)
     row = connection.execute(select(*columns).with_for_update()).one_or_none()
@@ -166,7 +177,7 @@ def _lock_counter(connection: Connection) -> tuple[int, int]:
         highest = select(func.coalesce(func.max(tables.completions.c.number), 0))
         fresh = upsert(tables.numbering).values(
             id=1,
-            generation=_NOW,
+            generation=NOW,
             last_number=highest.scalar_subquery(),
         )
         connection.execute(fresh.on_conflict_do_nothing())
@@ -202,7 +213,9 @@ def _positions(connection: Connection, topic_id: str) -> dict[int, int]:
     return {row.log_partition: row.next_offset for row in connection.execute(query)}
 
 
-def _refuse_going_back(connection: Connection, stands: Stands) -> None:
+def _refuse_going_back(connection: Connection, stands: Stands, generation: int) -> None:
+    if stands.generation not in (None, generation):
+        raise StoreWentBack("another generation of the store has begun")
     stored = _positions(connection, stands.topic_id)
     behind = [p for p, before in stands.before.items() if stored.get(p, 0) < before]
     if behind:
