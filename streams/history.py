@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from sqlalchemy.types import BigInteger, String
 
 from schemas.history import History
 
+K = TypeVar("K")
 _COLUMNS = """number, user_id, topic, difficulty, extract(epoch FROM started_at)::float8,
     extract(epoch FROM completed_at)::float8, is_correct, actual_time_seconds, timed_out"""
 _ALL = text(f"SELECT {_COLUMNS} FROM completions WHERE number <= :upto ORDER BY number")  # noqa: S608
@@ -83,7 +84,7 @@ def _pairs(found: Result[Any, Any]) -> dict[Any, Any]:
     return {row[0]: row[1] for row in found}
 
 
-def within(names: list[str], counts: dict[str, int], rows: int, taken: set[str]) -> list[str]:
+def within(names: list[K], counts: Mapping[K, int], rows: int, taken: set[K]) -> list[K]:
     """The first of these learners, as far as their rows go; at least one."""
     wanted = [name for name in names if name not in taken]
     total = np.cumsum([counts[name] for name in wanted])

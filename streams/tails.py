@@ -119,6 +119,22 @@ def follow_from(
                 yield raw(message)
 
 
+def published_since(settings: Settings, begin: Sequence[TopicPartition]) -> Iterator[Raw]:
+    """What stands between these places and where their topics end now."""
+    names = dict.fromkeys(place.topic for place in begin)
+    last = {(end.topic, end.partition): end.offset for end in ends(settings, names)}
+    left = {(b.topic, b.partition) for b in begin if b.offset < last[b.topic, b.partition]}
+    stop = threading.Event()
+    for found in follow_from(settings, begin, stop=stop) if left else ():
+        place = (found.topic, found.partition)
+        if found.offset < last[place]:
+            yield found
+        if found.offset >= last[place] - 1:
+            left.discard(place)
+        if not left:
+            stop.set()
+
+
 @contextmanager
 def reading(
     settings: Settings, group: str = "retrace-tail", *, eof: bool = False, **extra: Any
