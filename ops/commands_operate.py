@@ -78,17 +78,7 @@ def train(
     from ops import train as command
 
     settings = local.settings()
-    wanted = command.request(settings, datetime.now(UTC))
-    facts: dict[str, object] = {
-        "request_id": wanted.request_id, "completions": wanted.completions, "state": "requested",
-    }  # fmt: skip
-    if wait:
-        bars = command.Bars()
-        with bars.progress:
-            outcome = command.publish_and_wait(settings, wanted, bars)
-        facts |= {name: getattr(outcome, name) for name in ("state", "version", "reason")}
-    else:
-        command.publish(settings, wanted)
+    facts = command.ask(settings, command.request(settings, datetime.now(UTC)), wait=wait)
     typer.echo(json.dumps(facts) if as_json else command.words(facts))
     raise typer.Exit(int(facts["state"] not in ("requested", "published")))
 

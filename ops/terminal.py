@@ -43,14 +43,16 @@ class _Rate(ProgressColumn):
         return Text(f"{grouped(round(task.finished_speed or task.speed or 0))}/s", style="dim")
 
 
-def progress() -> Progress:
-    """A progress bar with count and rate on standard error; nothing where that is no terminal."""
+def progress(*more: ProgressColumn) -> Progress:
+    """A progress bar with count, rate and what more is given on standard error; nothing where that
+    is no terminal."""
     console = err()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
+        *more,
         console=console,
         transient=True,
         disable=not console.is_terminal,

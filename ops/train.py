@@ -22,10 +22,28 @@ def request(settings: Settings, now: datetime) -> events.TrainRequest:
     """A manual request for everything that the store holds now."""
     engine = database.connect(settings.database_url.get_secret_value(), "cli")
     _, completions = Store(engine).standing()
-    request_id = f"manual-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     return events.TrainRequest(
-        request_id=request_id, trigger="manual", completions=completions, requested_at=now
+        request_id=name("manual", now), trigger="manual", completions=completions, requested_at=now
     )
+
+
+def name(trigger: str, now: datetime) -> str:
+    """A request's id, which nobody else gives."""
+    return f"{trigger}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def ask(settings: Settings, wanted: events.TrainRequest, *, wait: bool) -> dict[str, object]:
+    """Publish a request, and follow it to its outcome where that is waited for."""
+    facts: dict[str, object] = {
+        "request_id": wanted.request_id, "completions": wanted.completions, "state": "requested",
+    }  # fmt: skip
+    if not wait:
+        publish(settings, wanted)
+        return facts
+    bars = Bars()
+    with bars.progress:
+        outcome = publish_and_wait(settings, wanted, bars)
+    return facts | {name: getattr(outcome, name) for name in ("state", "version", "reason")}
 
 
 def publish(settings: Settings, wanted: events.TrainRequest) -> None:

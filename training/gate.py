@@ -63,6 +63,7 @@ class Verdict:
 
 
 UNRIVALLED = Verdict(passes=True, best=True, against=None, rows=0)
+UNCOMPARED = Verdict(passes=True, best=False, against=None, rows=0)
 
 
 def judged(correct: Bools, candidate: Floats, other: Floats, version: int, rule: Rule) -> Verdict:

@@ -20,20 +20,21 @@ from schemas.errors import (
 from schemas.events import TrainRequest
 from schemas.history import History
 from schemas.settings import Settings
-from streams import database, history, metrics
+from streams import database, history, kafka, metrics
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
-from training import artifacts, meters, versions
+from training import artifacts, from_log, meters, versions
 from training.announce import Announcer
-from training.gate import Rule
+from training.gate import UNCOMPARED, Rule, Verdict
 from training.promotion import Gate
+from training.record import Record
 from training.registry import Ended, Registry
-from training.served import Served
+from training.served import LEARNED_FROM, Served
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger("retrace")
-STORE_SECONDS = 60.0
+STORE_SECONDS, LONGEST_SECONDS = 60.0, 900.0
 
 
 class Interrupted(Exception):
@@ -94,19 +95,16 @@ class Job:
     def _publish(self, request: TrainRequest) -> Ended:
         from training import export  # TensorFlow: only in this process
 
-        if request.data.source != "store":
-            raise TrainingFailed("training from a range of the log is not available yet")
-        self._await_store(request.completions)
-        past = self._stored(
-            history.sampled, self.registry.engine, request.completions,
-            self.settings.train_rows, self.settings.seed,
-        )  # fmt: skip
+        past = self._past(request)
         fitted = self._fitted(request, past)
         newest = float(past.completed_at.max())
-        metadata = fitted.metadata() | {artifacts.NEWEST_COMPLETED_AT: newest}
+        metadata = fitted.metadata() | {
+            artifacts.NEWEST_COMPLETED_AT: newest,
+            LEARNED_FROM: request.data.model_dump(mode="json", by_alias=True),
+        }
         files = export.files(fitted)
         scores = events.ModelMetrics.model_validate(metadata["metrics"])
-        verdict = self.gate.verdict(fitted.record, past)
+        verdict = self._verdict(request, fitted.record, past)
         ended = self._stored(self.registry.publish, request, files, metadata, scores, verdict)
         if ended is None:
             return self._end(request, "failed", "ended by another trainer")
@@ -117,11 +115,31 @@ class Job:
         self._prune()
         return ended
 
+    def _verdict(self, request: TrainRequest, record: Record, past: History) -> Verdict:
+        """Rows of a range of the log have numbers of their own: no version can tell by them what
+        it has learned, so nothing is compared, and the range is nothing to compare with later."""
+        return UNCOMPARED if request.data.source == "log" else self.gate.verdict(record, past)
+
+    def _past(self, request: TrainRequest) -> History:
+        """What to learn from: the range of the log, or the store as of one generation."""
+        if request.data.source == "log":
+            read, stop = from_log.read, self.patience.stop
+            return self.patience.call("kafka", kafka.is_away, read, self.settings, request, stop)
+        while True:
+            generation = self._await_store(request.completions)
+            past = self._stored(
+                history.sampled, self.registry.engine, request.completions,
+                self.settings.train_rows, self.settings.seed,
+            )  # fmt: skip
+            if self._stored(self.store.standing)[0] == generation:
+                return past
+
     def _fitted(self, request: TrainRequest, past: History) -> Any:
         from training.deep import Watcher
-        from training.fit import Order
+        from training.fit import Fitter, Order
 
-        settings, version = self.settings, self._serving()
+        settings, is_log = self.settings, request.data.source == "log"
+        version = None if is_log else self._serving()
         opinion = None if version is None else self._opinion(version)
         order = Order(
             settings.seed, settings.train_arch, settings.train_epochs, request.trigger != "count"
@@ -129,13 +147,16 @@ class Job:
         watcher = Watcher(
             lambda report: self._epoch(request.request_id, report), self.patience.stop.is_set
         )
-        return self.fitter.fit(
+        # A range has numbers of its own: what was learned from it is nothing to go on from.
+        fitter = Fitter(threads=settings.train_threads) if is_log else self.fitter
+        return fitter.fit(
             past, order, watcher,
-            serving=opinion, known=version and version.record,
+            serving=opinion, known=None if version is None else version.record,
         )  # fmt: skip
 
     def _serving(self) -> Served | None:
-        """The version that serves, to be scored beside the candidate; a broken one isn't."""
+        """The version that serves, to be scored beside the candidate; a broken one isn't, nor one
+        of a range of the log, which can't tell by a number whether it has learned that row."""
         updated = self._stored(self.registry.revisions.serving)
         if updated is None:
             return None
@@ -146,7 +167,8 @@ class Job:
             except ArtifactError as error:
                 log.warning("the serving version can't be scored", because=str(error))
                 self._opponent = None
-        return self._opponent
+        opponent = self._opponent
+        return None if opponent is None or opponent.is_of_log else opponent
 
     def _opinion(self, version: Served) -> Callable[..., Any]:
         """What the serving version says; nothing, where it can't run: that must not end a
@@ -161,14 +183,19 @@ class Job:
 
         return said
 
-    def _await_store(self, completions: int) -> None:
-        """A store that was just restored may still be reading the log."""
-        deadline = time.monotonic() + STORE_SECONDS
-        while (held := self._stored(self.store.standing)[1]) < completions:
+    def _await_store(self, completions: int) -> int:
+        """The store's generation, when it holds so many: one that was restored or is rebuilt may
+        still be reading the log, and is waited for as long as it gets on."""
+        standing, deadline = self._stored(self.store.standing), _deadline()
+        last = time.monotonic() + LONGEST_SECONDS
+        while standing[1] < completions:
             if time.monotonic() > deadline:
-                raise TrainingFailed(f"the store holds {held} of {completions} completions")
+                raise TrainingFailed(f"the store holds {standing[1]} of {completions} completions")
             if self.patience.stop.wait(0.5):
                 raise Stopped
+            before, standing = standing, self._stored(self.store.standing)
+            deadline = min(_deadline(), last) if standing > before else deadline
+        return standing[0]
 
     def _epoch(self, request_id: str, report: Any) -> None:
         self.patience.health.move()
@@ -191,6 +218,10 @@ class Job:
 
     def _stored(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return self.patience.call("store", database.is_away, work, *args, **kwargs)
+
+
+def _deadline() -> float:
+    return time.monotonic() + STORE_SECONDS
 
 
 def _reason(error: BaseException) -> str:

@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from ops import replay
 from schemas import topics
 from schemas.errors import ModelRejected, TrainingFailed
 from schemas.events import ModelMetrics, ModelUpdated, TaskCompleted, TrainRequest
@@ -23,7 +24,7 @@ from streams import declare, history, kafka
 from streams.health import Health
 from streams.numbering import Place, Publication
 from streams.patience import Patience
-from tests.running import opened, settings_of, values_of
+from tests.running import opened, publish, settings_of, values_of
 from tests.unit import simulated
 from training import artifacts, versions
 from training.announce import Announcer
@@ -419,6 +420,31 @@ def test_rows_that_no_record_covers_are_not_scored_for_the_serving_version(
     assert np.isnan(record.column("serving_p")).tolist() == [True] * 12 + [False] * 10
     assert updated.metrics.serving is not None
     assert updated.metrics.rows == updated.metrics.serving.rows == 10
+
+
+def test_a_training_from_the_log_is_nothing_that_others_go_on_from(
+    site: Site, fitter: Fitter
+) -> None:
+    """It learns another part of the past, numbered from 1 on, than the store holds."""
+    job = site.job(fitter)
+    site.published(job, 60)
+    publish(site.settings, *(completed(at).model_dump(mode="json") for at in range(30, 80)))
+    found = replay.resolve(site.settings, replay.Wish())
+    wanted = replay.request(found, replay.look(site.settings, found.spans, NOW), NOW)
+    site.registry.note([wanted])
+    assert job.run(wanted) == Ended("published", None, 2)
+    updated = site.serving()
+    assert (updated.request_id, updated.completions) == (wanted.request_id, 50)
+    assert (updated.metrics.rows, updated.metrics.serving) == (10, None)
+    served = Served(site.artifact(updated))
+    assert served.is_of_log
+    later = site.published(job, 65)
+    epochs = [event for event in site.progress("count-65") if event["state"] == "epoch"]
+    assert [e["epochs"] for e in epochs] == [1, 1]
+    assert (later.completions, later.metrics.serving) == (65, None)
+    after = Served(site.artifact(later))
+    assert not after.is_of_log
+    assert numbers(after.record) == list(range(49, 66))
 
 
 def numbers(record: Record) -> list[float]:

@@ -1,0 +1,90 @@
+"""`retrace replay`: a range of the log, what it holds, and a training from exactly that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rich.progress import TimeRemainingColumn
+
+from ops import ranges, survey, train
+from ops.survey import Survey
+from ops.terminal import grouped, plural, progress
+from schemas import codec, events
+from schemas.errors import UsageError
+from schemas.events import OffsetRange
+from schemas.settings import Settings
+from streams import log
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A range as asked for: by time, or by offsets."""
+
+    since: str | None = None
+    until: str | None = None
+    offsets: str | None = None
+
+    def require_clear(self) -> None:
+        """Raises UsageError where it says two things at once, or no time."""
+        if self.offsets and (self.since or self.until):
+            raise UsageError("--offsets says it all: leave out --from and --until")
+        since, until = ranges.time(self.since), ranges.time(self.until)
+        if since and until and since >= until:
+            raise UsageError("--until must be after --from")
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range of the log, resolved to offsets: reading it again gives the same."""
+
+    spans: tuple[OffsetRange, ...]
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "since": codec.rfc3339(self.since) if self.since else None,
+            "until": codec.rfc3339(self.until) if self.until else None,
+        }
+
+
+def resolve(settings: Settings, wish: Wish) -> Range:
+    """The offsets of a wish, as of now."""
+    if wish.offsets:
+        return Range(ranges.offsets(wish.offsets, log.bounds(settings)))
+    since, until = ranges.time(wish.since), ranges.time(wish.until)
+    return Range(log.between(settings, since, until), since, until)
+
+
+def look(settings: Settings, spans: Sequence[OffsetRange], now: datetime) -> Survey:
+    """What a range holds, with a bar while it is read."""
+    with progress(TimeRemainingColumn(compact=True)) as bars:
+        bar = bars.add_task("reading the log", total=ranges.total(spans))
+        return survey.take(settings, spans, now, lambda done: bars.update(bar, completed=done))
+
+
+def request(found: Range, held: Survey, now: datetime) -> events.TrainRequest:
+    """A request for exactly that range. Raises UsageError where it holds no completion."""
+    if not held.completions:
+        raise UsageError("That range holds no completion to train on.")
+    spans = tuple(span for span in found.spans if span.first < span.end)
+    data = events.DataRange(source="log", since=found.since, until=found.until, offsets=spans)
+    return events.TrainRequest(
+        request_id=train.name("replay", now), trigger="replay", completions=held.completions,
+        requested_at=now, data=data,
+    )  # fmt: skip
+
+
+def words(facts: dict[str, Any]) -> str:
+    """What a range holds, in one line; what is left out, and why."""
+    skipped = facts["skipped"]
+    causes = [f"{plural(count, 'message')} {cause}" for cause, count in skipped["bad"].items()]
+    for name in ("conflicts", "duplicates"):
+        if skipped[name]:
+            causes.append(plural(skipped[name], name[:-1]))
+    left_out = f" Left out: {', '.join(causes)}." if causes else " Nothing is left out."
+    recorded = facts.get("recorded", facts["completions"])
+    return f"{grouped(facts['messages'])} messages, {grouped(recorded)} completions.{left_out}"
