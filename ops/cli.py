@@ -15,6 +15,7 @@ from ops import (
     commands_letters,
     commands_models,
     commands_operate,
+    commands_replay,
     commands_services,
 )
 from schemas.errors import RetraceError
@@ -31,6 +32,7 @@ for commands in (
     commands_operate,
     commands_models,
     commands_letters,
+    commands_replay,
     commands_services,
     commands_data,
     commands_bench,

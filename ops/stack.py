@@ -40,12 +40,11 @@ class Stack:
 
     def start(self) -> None:
         """Start everything at once: services wait for the servers by themselves."""
-        self._start_servers()
-        self.settings = self._found()
+        self.start_servers()
         local.write(self.settings)
         self._start_services()
 
-    def _start_servers(self) -> None:
+    def start_servers(self) -> None:
         """Start the embedded servers that no setting names."""
         if not self.settings.kafka_bootstrap:
             self.kafka = self._kafka()
@@ -55,6 +54,7 @@ class Stack:
             self.supervisor.start(self.postgres.process())
         if self.kafka is not None:
             self.supervisor.start(self.kafka.process())
+        self.settings = self._found()
 
     def _start_services(self) -> None:
         """Start the four services, in the order of the flow."""
@@ -122,6 +122,22 @@ def running(settings: Settings, say: Say) -> Iterator[Stack]:
                 yield stack
         finally:
             (folder / local.FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def servers(settings: Settings, say: Say) -> Iterator[Settings]:
+    """The embedded servers without any service, where neither a setting nor a stack that runs names
+    others; for what nothing may run beside."""
+    if settings.kafka_bootstrap and settings.database_url.get_secret_value():
+        yield settings
+        return
+    folder = settings.data_dir.resolve()
+    make_folder(folder)
+    with _alone(folder), Supervisor() as supervisor:
+        stack = Stack(settings, supervisor, say)
+        stack.start_servers()
+        stack.await_servers()
+        yield stack.settings
 
 
 @contextmanager

@@ -87,7 +87,21 @@ def test_a_wrong_setting_names_its_variable_and_not_its_value(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["fly"], ["status", "--fast"], ["simulate", "--rate", "much"], ["import"], ["simulate", "x"]],
+    [
+        ["fly"],
+        ["status", "--fast"],
+        ["simulate", "--rate", "much"],
+        ["import"],
+        ["simulate", "x"],
+        ["replay"],
+        ["replay", "--retrain", "--rebuild-store"],
+        ["replay", "--rebuild-store", "--until", "2026-01-01"],
+        ["replay", "--retrain", "--offsets", "0@1-2", "--from", "2026-01-01"],
+        ["replay", "--retrain", "--from", "yesterday"],
+        ["replay", "--retrain", "--from", "2026-01-02", "--until", "2026-01-01"],
+        ["replay", "--dry-run", "--wait"],
+        ["replay", "--retrain", "--resume"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_main(monkeypatch, *arguments) == 2
