@@ -180,7 +180,7 @@ def test_a_topic_that_was_made_anew_has_nothing_sent_back(settings: Settings) ->
     Redrive(Letterbox(settings), Meant()).send(threading.Event())
     edge, dead = kafka.admin(settings), name(settings, topics.DEAD_LETTERS)
     before = declare.topic_id(edge, dead)
-    edge.delete_topics([dead])[dead].result(30)
+    edge.delete_topics([dead], operation_timeout=60)[dead].result(60)
     wait_until(lambda: dead not in declare.partitions(edge))
     declare.declare(settings)
     wait_until(lambda: declare.topic_id(edge, dead) != before)

@@ -283,6 +283,7 @@ def past(declared: Settings) -> Settings:
 
 def test_the_store_is_rebuilt_while_completions_arrive(past: Settings) -> None:
     store = opened(past)
+    store.prepare(past.train_every)
     with services(past, "streams"), Producing(past) as more:
         wait_until(lambda: store.standing()[1] > 4000, 60)
         generation, before = store.standing()
