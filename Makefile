@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-FOLDERS := schemas streams training inference gateway ops benchmarks tests
+FOLDERS := schemas streams training inference gateway ops benchmarks examples tests
 
 .DEFAULT_GOAL := help
 .PHONY: help run test chaos check format clean
