@@ -1,7 +1,6 @@
 """The types of events' fields: limits, meaning and an example, each said once.
 
-The exported JSON Schemas carry all three. A pattern beside a validator says the same rule in the
-schema's words; it is plain enough for every language's regular expressions.
+The exported JSON Schemas carry all three.
 """
 
 from __future__ import annotations
@@ -10,11 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
-
-_RFC3339 = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
-)
 
 
 def about(meaning: str, *examples: Any) -> Any:
@@ -37,17 +31,10 @@ def _without_nul(value: str) -> str:
     return value
 
 
-_NO_NUL = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
-_IN_RFC3339 = Field(json_schema_extra={"pattern": _RFC3339})
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_utc), _IN_RFC3339]
-Id = Annotated[
-    str, StringConstraints(min_length=1, max_length=128), AfterValidator(_without_nul), _NO_NUL
-]
-Label = Annotated[
-    str, StringConstraints(min_length=1, max_length=32), AfterValidator(_without_nul), _NO_NUL
-]
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul), _NO_NUL]
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_without_nul)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=32), AfterValidator(_without_nul)]
+Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_nul)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Number = Annotated[int, Field(ge=1, le=2**62)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

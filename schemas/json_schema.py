@@ -1,8 +1,8 @@
 """The events' JSON Schemas (2020-12), generated from events.py and replies.py.
 
 One schema serves who writes an event and who reads it: required is what every message holds, old
-ones too; unknown fields are ignored. Formats and patterns say the same, since validators need not
-check formats.
+ones too; unknown fields are ignored. What is demanded of every text and time is said by patterns,
+plain enough for every language; that of times repeats their format, which few validators check.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ from schemas import events, topics
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEFINED = "#/$defs/"
+NO_NUL = r"^[^\u0000]*$"
+RFC3339 = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
 
 
 def json_schema(event: type[events.Event]) -> Schema:
     """An event's JSON Schema, with a whole example."""
-    made = _tidy(event.model_json_schema(by_alias=True, schema_generator=_Untitled))
+    made = _tidy(event.model_json_schema(by_alias=True, schema_generator=_Plain))
     return {"$schema": DIALECT, **made, "examples": [example(made, made.get("$defs", {}))]}
 
 
@@ -46,11 +51,17 @@ def example(schema: Schema, defined: dict[str, Schema]) -> Any:
     return {name: example(field, defined) for name, field in schema["properties"].items()}
 
 
-class _Untitled(GenerateJsonSchema):
-    """Without a title for every field, which would repeat its name."""
+class _Plain(GenerateJsonSchema):
+    """Texts and times have their patterns; fields no titles, which would repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
+
+    def str_schema(self, schema: Any) -> Schema:
+        return {"pattern": NO_NUL, **super().str_schema(schema)}
+
+    def datetime_schema(self, schema: Any) -> Schema:
+        return {**super().datetime_schema(schema), "pattern": RFC3339}
 
 
 def _tidy(node: Any) -> Any:
