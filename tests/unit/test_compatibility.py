@@ -18,7 +18,7 @@ from tests.unit.compatibility import GONE, MISSING, NARROWER, NEEDED, OTHER, WID
 ROOT = Path(__file__).parents[2]
 OTHERS_WRITE = {topic.name for topic in topics.ALL if topic.writer in ("producers", "askers")}
 ADVICE = """\
-{changes} since {version}:
+{changes} breaking changes since {version}:
 {listed}
 If it was not meant: keep the old field and its limits, and make new fields optional.
 If it was: raise the version in pyproject.toml, say what breaks in the README's changelog, and put
