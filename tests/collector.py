@@ -20,7 +20,6 @@ class Span:
     trace_id: str
     span_id: str
     parent: str
-    seconds: float
 
 
 @dataclass
@@ -70,7 +69,6 @@ def _spans(request: ExportTraceServiceRequest) -> list[Span]:
         about = {each.key: each.value.string_value for each in sent.resource.attributes}
         for scope in sent.scope_spans:
             for span in scope.spans:
-                seconds = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9
                 ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
-                found.append(Span(about["service.name"], span.name, *ids, seconds))
+                found.append(Span(about["service.name"], span.name, *ids))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,20 @@ def panels() -> list[tuple[str, str]]:
     """Each query of the dashboard, with its legend."""
     targets = [target for panel in dashboard()["panels"] for target in panel["targets"]]
     return [(target["expr"], target.get("legendFormat", "")) for target in targets]
+
+
+def queries() -> list[str]:
+    """Every query of rules and panels."""
+    return [rule["expr"] for rule in rules()] + [query for query, _ in panels()]
+
+
+def scraped(exposition: str) -> set[str]:
+    """The names of all samples that a service's exposition can hold."""
+    found = set()
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", exposition, re.MULTILINE):
+        ends = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+        found |= {name + end for end in ends}
+    return found
 
 
 def asked(query: str) -> set[Asked]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from streams import counting, declare, tails
 from streams.counting import Counter
 from streams.numbering import Place, Publication
 from streams.windows import Rule
+from tests import queries
 from tests.integration.test_serving import announce
 from tests.running import (
     Service,
@@ -96,6 +98,7 @@ def test_a_completion_becomes_a_better_prediction(settings: Settings, client: ht
         _check_page(client, issued["id"])
         _check_inquiries(client, issued["id"])
         _check_status(client.get("/status").json())
+        _check_metrics(settings)
         assert "tensorflow" not in _mapped(running["inference"])
         assert "tensorflow" not in _mapped(running["gateway"])
         stopped = [running[name].stop() for name in reversed(ALL)]
@@ -166,6 +169,27 @@ def _check_status(status: dict[str, Any]) -> None:
     assert status["serving"]["version"] >= 1
     assert {name: s["ready"] for name, s in status["services"].items()} == dict.fromkeys(ALL, True)
     assert [part for part in status.values() if isinstance(part, dict) and "error" in part] == []
+
+
+def _check_metrics(settings: Settings) -> None:
+    """Rules and panels ask for what is exposed, and a completion was followed to the end."""
+    ports = [getattr(settings, f"{name}_port") for name in ALL]
+    told = [httpx.get(f"http://127.0.0.1:{port}/metrics").text for port in ports]
+    known = set().union(*(queries.scraped(each) for each in told))
+    recorded = {rule["record"] for rule in queries.rules() if "record" in rule} | {"up"}
+    wanted = {each.metric for query in queries.queries() for each in queries.asked(query)}
+    assert wanted <= known | recorded
+    lines = "\n".join(told)
+    for stage in ("recorded", "counted", "requested", "trained", "serving"):
+        found = re.search(rf'end_to_end_seconds_count{{stage="{stage}"}} (\S+)', lines)
+        assert found is not None, stage
+        assert float(found[1]) > 0
+    assert re.search(r'predictions_total{arm="champion",reason="no-model",source="default"}', lines)
+    assert "retrace_stuck 1.0" not in lines
+    assert "retrace_dependency_up{dependency=" in lines
+    for group in ("record", "count", "predictions", "trainer", "inference"):
+        name = f'messaging_consumer_group_name="{settings.topic_prefix}retrace-{group}"'
+        assert f"retrace_consumer_lag_messages{{{name}," in lines
 
 
 def _mapped(service: Service) -> str:

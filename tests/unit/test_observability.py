@@ -15,11 +15,10 @@ import inference.metrics
 import streams.metrics
 import training.meters
 from schemas.settings import Settings
-from tests.queries import FOLDER, Asked, asked, dashboard, panels, rules
+from tests.queries import FOLDER, Asked, asked, dashboard, panels, queries, rules
 
 OURS = (streams.metrics, training.meters, inference.metrics, gateway.metrics)
 ALERTS = [rule for rule in rules() if "alert" in rule]
-QUERIES = [rule["expr"] for rule in rules()] + [query for query, _ in panels()]
 _LEGEND = re.compile(r"\{\{\s*\$?(?:labels\.)?(\w+)\s*\}\}")
 
 
@@ -35,7 +34,7 @@ def exposed() -> dict[str, frozenset[str]]:
     return found
 
 
-@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("query", queries())
 def test_a_query_asks_for_metrics_and_labels_that_exist(query: str) -> None:
     known = exposed()
     for each in asked(query):
