@@ -23,7 +23,7 @@ from schemas.errors import ArtifactError
 from schemas.events import ModelUpdated
 from schemas.settings import Settings
 from streams import kafka, traces
-from streams import metrics as shared
+from streams.common_metrics import reached
 from streams.patience import Patience
 from training import artifacts
 
@@ -163,4 +163,4 @@ class Models:
         is_next = before is None or before.version < updated.version
         is_counted = updated.request_id.startswith("count-")
         if is_counted and is_next and newest and self.caught_up.is_set():
-            shared.reached("serving", datetime.fromtimestamp(newest, UTC))
+            reached("serving", datetime.fromtimestamp(newest, UTC))

@@ -11,7 +11,8 @@ import structlog
 from schemas import codec, topics
 from schemas.codec import Bad
 from schemas.settings import Settings
-from streams import kafka, metrics
+from streams import common_metrics as metrics
+from streams import kafka
 from streams.letters import bury
 from streams.patience import Patience
 

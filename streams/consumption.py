@@ -15,7 +15,8 @@ from confluent_kafka import TopicPartition
 from schemas.codec import Raw
 from schemas.settings import Settings
 from schemas.topics import Topic
-from streams import metrics, traces
+from streams import common_metrics as metrics
+from streams import traces
 from streams.health import Stillness
 
 STILL_AFTER = 120.0

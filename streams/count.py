@@ -18,6 +18,7 @@ from schemas.codec import Bad, Message, Raw
 from schemas.settings import Settings
 from streams import counting, database, kafka, metrics, traces
 from streams.burial import Burial
+from streams.common_metrics import reached
 from streams.consumption import Consumption
 from streams.counting import Cadence, Counter, Interval
 from streams.patience import Patience
@@ -88,11 +89,11 @@ class Count:
         counter, fresh = counting.count(self.counter(state), batch, self.rule)
         if not fresh:
             return state
-        metrics.reached("counted", batch.items[-1].completed_at)
+        reached("counted", batch.items[-1].completed_at)
         due = requests(fresh, self._cadences(), now)
         self._request(due)
         if due:
-            metrics.reached("requested", _completed_at(batch, due[-1].completions))
+            reached("requested", _completed_at(batch, due[-1].completions))
         self._state = (counting.dump(counter), counter)
         metrics.COUNTED.set(len(counter.seen))
         return self._state[0]

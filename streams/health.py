@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.errors import MachineError
-from streams import metrics
+from streams import common_metrics as metrics
 
 if TYPE_CHECKING:
     from streams.consumption import Consumption

@@ -21,7 +21,7 @@ from prometheus_client import Counter
 from schemas.codec import Message, Raw
 from schemas.errors import ConfigurationError, Unreachable
 from schemas.settings import Settings
-from streams import metrics
+from streams import common_metrics as metrics
 
 log = structlog.get_logger("retrace")
 # Errors that pass with time; librdkafka marks only some of them as retriable.

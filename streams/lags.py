@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import TopicPartition
+
+from schemas.settings import Settings
+from streams import kafka
+from streams.consumption import Consumption
 
 TIMEOUT = 5.0
-EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
-def behind(edge: AdminClient, group: str, topic: str, partitions: int) -> dict[int, int]:
-    """Messages not committed yet; where nothing was committed, all that the partition holds.
+class Lag:
+    """Of one consumption's group, whoever its members are.
 
-    Raises ``KafkaException`` where the broker cannot say.
+    Asks by a consumer that joins nothing. The admin client's call is no way: it ends the whole
+    process where a group's coordinator has just moved (librdkafka's issue 5040).
     """
-    committed = _committed(edge, group, topic)
-    ends = _offsets(edge, topic, range(partitions), LATEST)
-    fresh = [partition for partition in ends if partition not in committed]
-    begins = _offsets(edge, topic, fresh, EARLIEST) if fresh else {}
-    return {p: max(0, end - committed.get(p, begins.get(p, 0))) for p, end in ends.items()}
 
+    def __init__(self, settings: Settings, consumption: Consumption) -> None:
+        group = consumption.group.removeprefix(settings.topic_prefix)
+        self.consumption = consumption
+        self._reader = kafka.consumer(settings, group)
+        self._places = [
+            TopicPartition(consumption.topic, partition) for partition in range(consumption.places)
+        ]
 
-def _committed(edge: AdminClient, group: str, topic: str) -> dict[int, int]:
-    asked = [ConsumerGroupTopicPartitions(group)]
-    found = edge.list_consumer_group_offsets(asked, request_timeout=TIMEOUT)[group].result()
-    return {
-        place.partition: place.offset
-        for place in found.topic_partitions or ()
-        if place.topic == topic and place.offset >= 0
-    }
+    def behind(self) -> dict[int, int]:
+        """Messages not committed yet; where nothing was committed, all that a partition holds.
 
+        Raises ``KafkaException`` where the broker cannot say.
+        """
+        return {
+            place.partition: self._behind(place)
+            for place in self._reader.committed(self._places, timeout=TIMEOUT)
+        }
 
-def _offsets(
-    edge: AdminClient, topic: str, partitions: range | list[int], which: OffsetSpec
-) -> dict[int, int]:
-    asked = {TopicPartition(topic, partition): which for partition in partitions}
-    found = edge.list_offsets(asked, request_timeout=TIMEOUT)
-    return {place.partition: future.result().offset for place, future in found.items()}
+    def _behind(self, place: TopicPartition) -> int:
+        low, high = self._reader.get_watermark_offsets(place, timeout=TIMEOUT)
+        return max(0, high - (place.offset if place.offset >= 0 else low))
+
+    def close(self) -> None:
+        self._reader.close()

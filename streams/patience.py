@@ -17,7 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from streams import metrics
+from streams import common_metrics as metrics
 from streams.health import Health
 
 P = ParamSpec("P")

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from confluent_kafka.admin import AdminClient
 from sqlalchemy import Engine, text
 
 from schemas.settings import Settings
-from streams import declare, kafka, lags
+from streams import declare, kafka
+from streams.lags import Lag
 from streams.patience import Patience, first_line
 
 log = structlog.get_logger("retrace")
@@ -27,17 +27,22 @@ def start(settings: Settings, patience: Patience, engine: Engine) -> None:
         "kafka": lambda: declare.complete(settings, edge),
         "store": lambda: _ask(engine),
     }
-    arguments = (patience, checks, edge)
+    arguments = (settings, patience, checks)
     threading.Thread(target=_probe, args=arguments, name="probe", daemon=True).start()
 
 
-def _probe(patience: Patience, checks: Mapping[str, Check], edge: AdminClient) -> None:
+def _probe(settings: Settings, patience: Patience, checks: Mapping[str, Check]) -> None:
     failures = dict.fromkeys(checks, 0)
+    lags: list[Lag] = []
     while True:
         for name, check in checks.items():
             failures[name] = _look(patience, name, check, failures[name])
-        judge(patience, edge)
+        watched = patience.health.consumptions
+        lags += [Lag(settings, each) for each in watched[len(lags) :]]
+        judge(patience, lags)
         if patience.stop.wait(PROBE_SECONDS):
+            for each in lags:
+                each.close()
             return
 
 
@@ -54,16 +59,16 @@ def _look(patience: Patience, name: str, check: Check, failures: int) -> int:
     return 0
 
 
-def judge(patience: Patience, edge: AdminClient) -> None:
+def judge(patience: Patience, lags: Sequence[Lag]) -> None:
     """See what waits for each loop; while something is away nobody is expected to move."""
     away = not patience.health.ready()
-    for each in patience.health.consumptions:
-        lag = None
+    for each in lags:
+        behind = None
         try:
-            lag = lags.behind(edge, each.group, each.topic, each.places)
+            behind = each.behind()
         except Exception as error:
-            log.debug("lag not known", topic=each.topic, because=first_line(error))
-        each.look(lag, time.monotonic(), away=away)
+            log.debug("lag not known", topic=each.consumption.topic, because=first_line(error))
+        each.consumption.look(behind, time.monotonic(), away=away)
 
 
 def _ask(engine: Engine) -> None:

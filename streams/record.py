@@ -23,6 +23,7 @@ from schemas.codec import Message, Raw
 from schemas.settings import Settings
 from streams import batches, database, declare, kafka, metrics, traces
 from streams.burial import Burial
+from streams.common_metrics import reached
 from streams.consumption import Consumption
 from streams.numbering import Outcome, Stands
 from streams.patience import Patience, Stopped
@@ -233,4 +234,4 @@ def _count(outcome: Outcome) -> None:
     metrics.RECORDED.inc(len(fresh))
     metrics.DUPLICATES.inc(outcome.numbered.duplicates)
     if fresh:
-        metrics.reached("recorded", fresh[-1][1].task.completed_at)
+        reached("recorded", fresh[-1][1].task.completed_at)

@@ -20,7 +20,8 @@ from schemas.errors import (
 from schemas.events import TrainRequest
 from schemas.history import History
 from schemas.settings import Settings
-from streams import database, history, kafka, metrics
+from streams import database, history, kafka
+from streams.common_metrics import reached
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
 from training import artifacts, from_log, meters, versions
@@ -111,7 +112,7 @@ class Job:
         if ended.state == "rejected":
             self.fitter.forget()
         elif request.trigger == "count":
-            metrics.reached("trained", datetime.fromtimestamp(newest, UTC))
+            reached("trained", datetime.fromtimestamp(newest, UTC))
         self._prune()
         return ended
 

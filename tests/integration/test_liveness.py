@@ -11,10 +11,11 @@ from confluent_kafka import TopicPartition
 from schemas import topics
 from schemas.codec import Message
 from schemas.settings import Settings
-from streams import declare, lags, probe
+from streams import declare, probe
 from streams import kafka as edge
 from streams.consumption import Consumption
 from streams.health import Health
+from streams.lags import Lag
 from streams.patience import Patience
 from tests.running import settings_of
 
@@ -34,8 +35,11 @@ def send(settings: Settings, count: int) -> None:
 
 
 def behind(settings: Settings) -> dict[int, int]:
-    names = (settings.topic_prefix + "g", settings.topic_prefix + topics.PREDICTION.name)
-    return lags.behind(edge.admin(settings), *names, settings.kafka_partitions)
+    lag = Lag(settings, Consumption(settings, topics.PREDICTION, "g"))
+    try:
+        return lag.behind()
+    finally:
+        lag.close()
 
 
 def commit(settings: Settings, offsets: dict[int, int]) -> None:
@@ -61,11 +65,11 @@ def test_a_loop_that_leaves_messages_lying_is_dead_until_it_handles_one(settings
     health = Health("tests")
     mine = health.watch(Consumption(settings, topics.PREDICTION, "g", seconds=0.0))
     mine.hold(range(6))
-    patience, admin = Patience(health, threading.Event()), edge.admin(settings)
+    patience, lag = Patience(health, threading.Event()), Lag(settings, mine)
 
     def judged() -> bool:
-        probe.judge(patience, admin)
-        probe.judge(patience, admin)
+        probe.judge(patience, [lag])
+        probe.judge(patience, [lag])
         return health.stuck() is not None
 
     for dependency in ("kafka", "store"):
@@ -74,7 +78,7 @@ def test_a_loop_that_leaves_messages_lying_is_dead_until_it_handles_one(settings
     send(settings, 60)
     assert judged()
     mine.handled(1, 0.1)
-    probe.judge(patience, admin)
+    probe.judge(patience, [lag])
     assert health.stuck() is None
     assert judged()
     health.set("store", False, "away")
@@ -83,3 +87,4 @@ def test_a_loop_that_leaves_messages_lying_is_dead_until_it_handles_one(settings
     assert judged()
     commit(settings, behind(settings))
     assert not judged()
+    lag.close()

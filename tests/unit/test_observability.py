@@ -12,12 +12,19 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import gateway.metrics
 import inference.metrics
+import streams.common_metrics
 import streams.metrics
 import training.meters
 from schemas.settings import Settings
 from tests.queries import FOLDER, Asked, asked, dashboard, panels, queries, rules
 
-OURS = (streams.metrics, training.meters, inference.metrics, gateway.metrics)
+OURS = (
+    streams.common_metrics,
+    streams.metrics,
+    training.meters,
+    inference.metrics,
+    gateway.metrics,
+)
 ALERTS = [rule for rule in rules() if "alert" in rule]
 _LEGEND = re.compile(r"\{\{\s*\$?(?:labels\.)?(\w+)\s*\}\}")
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+import streams
 from schemas.codec import Bad, Message, Raw
 from streams import traces
 
@@ -75,6 +76,7 @@ def test_a_line_of_the_log_names_its_trace() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "streams.spans", None)
+    monkeypatch.delattr(streams, "spans", raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     said: list[str] = []
     monkeypatch.setattr(traces.log, "warning", said.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -62,6 +63,14 @@ def test_one_trace_connects_a_call_with_the_version_that_learned_from_it(
             assert trace_id in traced
             wait_until(lambda: steps(collector, settings, trace_id) >= STEPS, 30)
     _check(collector.of(trace_id))
+    said = [json.loads(line) for line in _lines(tmp_path / "trainer.log")]
+    begun = {line["request_id"]: line["trace_id"] for line in said if line["event"] == "training"}
+    assert begun[last] == trace_id
+
+
+def _lines(log: Path) -> list[str]:
+    """The lines of a log that are JSON; TensorFlow writes others."""
+    return [line for line in log.read_text().splitlines() if line.startswith("{")]
 
 
 def steps(collector: Collector, settings: Settings, trace_id: str) -> set[tuple[str, str]]:
