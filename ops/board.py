@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ops import feed
+from ops.escaping import printable
 from ops.feed import Happening, Letter
 from ops.terminal import dots, grouped, plural
 from schemas.events import (
@@ -132,9 +133,9 @@ def _prediction(board: Board, index: int) -> Text:
     if index >= len(board.predictions):
         return Text("")
     event = board.predictions[-1 - index]
-    task = f"{event.topic} {event.difficulty}"
+    user, task = printable(event.user_id), printable(f"{event.topic} {event.difficulty}")
     answer = f"p {event.p_correct:.2f}  {event.expected_seconds:>4.0f} s"
-    shown = Text(f"{event.user_id[:16]:<16}  {task[:24]:<24}  {answer}")
+    shown = Text(f"{user[:16]:<16}  {task[:24]:<24}  {answer}")
     return shown.append(f"  {feed.source_words(event)}", style="dim")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import prometheus_client
 import pytest
@@ -103,3 +104,12 @@ def test_the_dashboard_asks_the_source_that_is_provisioned() -> None:
     assert {panel["datasource"]["uid"] for panel in dashboard()["panels"]} == known
     ids = [panel["id"] for panel in dashboard()["panels"]]
     assert len(ids) == len(set(ids))
+
+
+def test_every_alerts_runbook_is_a_heading_of_the_operations_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    headings = re.findall(r"^#{2,3} (.+)$", page, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    named = {rule["annotations"]["runbook_url"].split("#")[1] for rule in ALERTS}
+    assert named
+    assert named <= anchors
