@@ -17,12 +17,13 @@ from ops import local
 from ops.embedded_kafka import EmbeddedKafka
 from ops.embedded_postgres import EmbeddedPostgres
 from ops.kafka_jars import kafka_libraries
-from ops.machine import make_folder, require_free_port
+from ops.machine import free_port, make_folder, require_free_port
 from ops.supervisor import Event, Process, Supervisor
 from schemas.errors import MachineError
 from schemas.settings import PREFIX, Settings
 
 SERVICES = ("streams", "trainer", "inference", "gateway")
+PORTS = tuple(f"{name}_port" for name in SERVICES)
 SERVER_SECONDS = 90.0
 Say = Callable[[str], None]
 
@@ -89,7 +90,8 @@ class Stack:
                 time.sleep(0.1)
 
     def _found(self) -> Settings:
-        found: dict[str, object] = {}
+        ports = {name: getattr(self.settings, name) or free_port() for name in PORTS}
+        found: dict[str, object] = dict(ports)
         if self.kafka is not None:
             found["kafka_bootstrap"] = self.kafka.bootstrap
         if self.postgres is not None:
@@ -102,6 +104,7 @@ class Stack:
             PREFIX + "KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
             PREFIX + "DATABASE_URL": self.settings.database_url.get_secret_value(),
             PREFIX + "DATA_DIR": str(self.settings.data_dir.resolve()),
+            **{PREFIX + name.upper(): str(getattr(self.settings, name)) for name in PORTS},
             PREFIX + "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
         }
