@@ -25,7 +25,10 @@ def running(settings: Settings, engine: Engine) -> list[str]:
 
 def members(settings: Settings, *groups: str) -> list[str]:
     """The members of these groups. One that was killed stays until its session ends."""
-    names = [settings.topic_prefix + group for group in groups]
+    return kafka.patiently(_members, settings, [settings.topic_prefix + group for group in groups])
+
+
+def _members(settings: Settings, names: list[str]) -> list[str]:
     edge, found = kafka.admin(settings), []  # without the client nothing would ever be answered
     for name, future in edge.describe_consumer_groups(names, request_timeout=10).items():
         try:

@@ -11,7 +11,7 @@ from rich.progress import TimeRemainingColumn
 
 from ops import ranges, survey, train
 from ops.survey import Survey
-from ops.terminal import grouped, plural, progress
+from ops.terminal import plural, progress
 from schemas import codec, events
 from schemas.errors import UsageError
 from schemas.events import OffsetRange
@@ -87,4 +87,4 @@ def words(facts: dict[str, Any]) -> str:
             causes.append(plural(skipped[name], name[:-1]))
     left_out = f" Left out: {', '.join(causes)}." if causes else " Nothing is left out."
     recorded = facts.get("recorded", facts["completions"])
-    return f"{grouped(facts['messages'])} messages, {grouped(recorded)} completions.{left_out}"
+    return f"{plural(facts['messages'], 'message')}, {plural(recorded, 'completion')}.{left_out}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import structlog
 from confluent_kafka import (
@@ -17,12 +17,15 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from prometheus_client import Counter
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from schemas.codec import Message, Raw
 from schemas.errors import ConfigurationError, Unreachable
 from schemas.settings import Settings
 from streams import common_metrics as metrics
 
+P = ParamSpec("P")
+R = TypeVar("R")
 log = structlog.get_logger("retrace")
 # Errors that pass with time; librdkafka marks only some of them as retriable.
 PASSING = frozenset(
@@ -118,6 +121,23 @@ def is_away(error: BaseException) -> bool:
 
 def _is_transport(reason: KafkaError) -> bool:
     return reason.code() in PASSING
+
+
+def patiently(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """For commands: try again for half a minute while waiting may help, as just after a start.
+
+    Raises ``Unreachable`` where it did not.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(is_away), stop=stop_after_delay(30.0), wait=wait_fixed(0.3),
+        reraise=True,
+    )  # fmt: skip
+    try:
+        return retrying(work, *args, **kwargs)
+    except KafkaException as error:
+        if not is_away(error):
+            raise
+        raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
 
 
 def raw(message: KafkaMessage) -> Raw:

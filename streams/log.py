@@ -20,7 +20,7 @@ from schemas.settings import Settings
 from streams import stretch
 from streams.stretch import Care, Span
 
-CARE = Care(patience=30.0, batch=5000, queue_kib=32 * 1024)
+CARE = Care(patience=30.0, batch=5000, queue_kib=8192)
 
 
 class Entry(NamedTuple):

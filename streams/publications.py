@@ -5,7 +5,7 @@ repeats it is a duplicate, what contradicts it a conflict. Which comes first? Wi
 lower offset; across partitions the log's time, which within a partition never goes back. So the
 order does not depend on how the log is read.
 
-48 bytes a message, whatever it holds: 48 MB a million.
+36 bytes a message, whatever it holds, and four times as much while they are settled.
 """
 
 from __future__ import annotations
@@ -42,25 +42,24 @@ class Settled:
 class Publications:
     """Messages as they are read, each partition in its order. Not for several threads at once."""
 
-    _parts: list[bytes] = field(default_factory=list)
+    _rows: bytearray = field(default_factory=bytearray)
 
     def add(self, batch: Iterable[tuple[int, int, TaskCompleted]]) -> None:
         """Partition, the log's time, and what was published."""
-        self._parts.append(
-            b"".join(
-                _ROW.pack(_digest(task.task_id), hash(claim(task)), at, partition)
-                for partition, at, task in batch
-            )
+        self._rows += b"".join(
+            _ROW.pack(_digest(task.task_id), hash(claim(task)), at, partition)
+            for partition, at, task in batch
         )
 
     def settle(self) -> Settled:
         """What they come to."""
-        rows = np.frombuffer(b"".join(self._parts), dtype=_COLUMNS)
+        rows = np.frombuffer(self._rows, dtype=_COLUMNS)
         order = np.lexsort((rows["partition"], _never_back(rows["partition"], rows["at"])))
         task = rows["task"][order]
         alike = np.lexsort((task[:, 1], task[:, 0]))  # stable: the first of each stays the first
         leads = np.ones(len(rows), dtype=np.bool_)
-        leads[1:] = (task[alike][1:] != task[alike][:-1]).any(axis=1)
+        task = task[alike]
+        leads[1:] = (task[1:] != task[:-1]).any(axis=1)
         claims = rows["claim"][order][alike]
         agrees = claims == claims[np.flatnonzero(leads)[np.cumsum(leads) - 1]]
         partitions = rows["partition"][order][alike]

@@ -28,7 +28,7 @@ def renew(settings: Settings, names: Sequence[str]) -> None:
     """
     edge = kafka.admin(settings)
     before = ids(edge, names)
-    _each(edge.delete_topics([*before], operation_timeout=30.0) if before else {})
+    kafka.patiently(lambda: _delete(edge, before))
     deadline = time.monotonic() + SECONDS
     while True:
         declare.declare(settings)  # passes over what is being deleted and still has its name
@@ -40,10 +40,19 @@ def renew(settings: Settings, names: Sequence[str]) -> None:
         time.sleep(0.2)
 
 
+def _delete(edge: AdminClient, names: Iterable[str]) -> None:
+    present = [*ids(edge, names)]
+    if present:
+        _each(edge.delete_topics(present, operation_timeout=30.0))
+
+
 def forget(settings: Settings, groups: Iterable[str]) -> None:
-    """Delete these groups, and with them their offsets."""
+    """Delete these groups, and with them their offsets.
+
+    Raises ``RetraceError`` where the broker refuses it.
+    """
     edge = kafka.admin(settings)
-    _each(edge.delete_consumer_groups(list(groups), request_timeout=30))
+    kafka.patiently(lambda: _each(edge.delete_consumer_groups(list(groups), request_timeout=30)))
 
 
 def ids(edge: AdminClient, names: Iterable[str]) -> dict[str, str]:
@@ -65,5 +74,8 @@ def _each(futures: dict[str, Any]) -> None:
         try:
             future.result()
         except KafkaException as error:
-            if error.args[0].code() not in ABSENT:
-                raise RetraceError(f"Kafka did not delete {name}: {error.args[0].str()}") from None
+            if error.args[0].code() in ABSENT:
+                continue
+            if kafka.is_away(error):
+                raise
+            raise RetraceError(f"Kafka did not delete {name}: {error.args[0].str()}") from None

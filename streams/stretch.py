@@ -85,7 +85,11 @@ def batches(settings: Settings, wanted: Sequence[Span], care: Care) -> Iterator[
     """
     ends = {span.partition: span.end for span in wanted if len(span)}
     begin = [TopicPartition(s.topic, s.partition, s.first) for s in wanted if len(s)]
-    queue: dict[str, Any] = {"queued.max.messages.kbytes": care.queue_kib}
+    # Compressed messages fetched at once from a partition, and waiting ones: else hundreds of MB.
+    queue: dict[str, Any] = {
+        "fetch.message.max.bytes": 262_144,
+        "queued.max.messages.kbytes": care.queue_kib,
+    }
     quiet = 0.0
     with tails.reading(settings, eof=True, **queue) as reader:
         if begin:

@@ -36,10 +36,10 @@ class Columns:
 
     def __init__(self) -> None:
         self._names: tuple[dict[str, int], ...] = ({}, {}, {})
-        self._parts: list[bytes] = []
+        self._rows = bytearray()
 
     def add(self, batch: Sequence[TaskCompleted]) -> None:
-        self._parts.append(b"".join(self._packed(task) for task in batch))
+        self._rows += b"".join(self._packed(task) for task in batch)
 
     def _packed(self, task: TaskCompleted) -> bytes:
         words = (task.user_id, task.topic, task.difficulty)
@@ -53,7 +53,7 @@ class Columns:
 
     def history(self, order: Ints, rows: int, seed: int) -> History:
         """Numbered in this order of the rows as they were added; about ``rows`` of them."""
-        every = np.frombuffer(b"".join(self._parts), dtype=_COLUMNS)
+        every = np.frombuffer(self._rows, dtype=_COLUMNS)
         numbers = sampled(every["user"][order], rows, seed)
         found = every[order[numbers - 1]]
         names = [np.array(list(held), dtype=object) for held in self._names]

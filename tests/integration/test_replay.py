@@ -17,11 +17,11 @@ from ops import ranges, rebuild, replay, survey
 from ops.cli import app
 from schemas import topics
 from schemas.errors import RetraceError, TrainingFailed, Unreachable, UsageError
-from schemas.events import DataRange, OffsetRange, TrainRequest
+from schemas.events import DataRange, OffsetRange, TaskCompleted, TrainRequest
 from schemas.settings import Settings
 from streams import declare, kafka, log, tails
 from streams import rebuild as store_rebuild
-from streams.numbering import Stands
+from streams.numbering import Place, Publication, Stands
 from streams.store import StoreWentBack
 from tests.running import (
     environment,
@@ -105,7 +105,7 @@ def test_a_dry_run_says_what_is_left_out_and_changes_nothing(declared: Settings)
     shown = CliRunner().invoke(
         app, ["replay", "--dry-run", "--offsets", "1@0-2"], env=environment(declared)
     )
-    assert "2 messages, 1 completions. Left out: 1 duplicate." in shown.output
+    assert "2 messages, 1 completion. Left out: 1 duplicate." in shown.output
 
 
 def test_a_range_is_read_once_and_nothing_beyond_it(declared: Settings) -> None:
@@ -202,6 +202,21 @@ def test_a_batch_of_the_generation_before_is_refused(settings: Settings) -> None
             refused()
     assert store.positions("id") == {0: 0, 1: 7}
     assert store.standing()[0] > generation
+    store.engine.dispose()
+
+
+def test_a_rebuilt_store_counts_by_the_cadences_of_before(settings: Settings) -> None:
+    """So that the same numbers are the same requests; a change holds from the next number on."""
+    store = opened(settings)
+    store.prepare(5)
+    tasks = [TaskCompleted.model_validate_json(json.dumps(task(f"a{i}"))) for i in range(12)]
+    store.record([Publication(one, Place(0, at)) for at, one in enumerate(tasks)], None)
+    store.set_cadence(4)
+    store_rebuild.begin(store.engine, "id", "t", {0: 0})
+    store.set_cadence(4)
+    assert [(c.first_number, c.every) for c in store.cadences()] == [(1, 5), (13, 4)]
+    store.set_cadence(3)
+    assert [(c.first_number, c.every) for c in store.cadences()] == [(1, 3)]
     store.engine.dispose()
 
 
