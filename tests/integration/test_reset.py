@@ -105,7 +105,7 @@ def test_what_is_reset_counts_again_to_the_same(settings: Settings) -> None:
     assert store.standing()[1] == 0
     assert store.standing()[0] > generation
     assert requested(settings) == set()
-    assert registry.serving() is not None
+    assert registry.revisions.serving() is not None
     assert states(store) == {"count-5": "published", "manual-7": "failed"}
     (told,) = values_of(settings, topics.TRAINING_PROGRESS)
     assert (told["request_id"], told["state"]) == ("manual-7", "failed")
@@ -123,10 +123,10 @@ def test_models_go_where_they_are_named(settings: Settings) -> None:
     registry = serve_a_version(settings, store)
     plan = reset(settings, "--models", "--dry-run")
     assert "Removed: 1 model version" in plan.output
-    assert registry.serving() is not None
+    assert registry.revisions.serving() is not None
     assert reset(settings, "--models", "--yes").exit_code == 0
-    assert registry.serving() is None
-    assert registry.reconcile(None) is None
+    assert registry.revisions.serving() is None
+    assert registry.revisions.reconcile(None) is None
     assert states(store) == {}
     assert registry.publish(request("count-5"), {"a": b"x"}, LEARNED, events.ModelMetrics(rows=0))
     store.engine.dispose()
