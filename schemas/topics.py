@@ -107,7 +107,7 @@ TRAINING_PROGRESS = Topic(
     7 * DAY,
     "training",
     about="started, epoch, published, superseded, rejected, failed",
-    sent_by=("training",),
+    sent_by=("training", "operators"),
     read_by=("operators",),
 )
 MODEL_UPDATED = Topic(
