@@ -41,12 +41,13 @@ def settings() -> Settings:
 
 
 def with_stack(given: Settings) -> Settings:
-    """Fill in the local stack's servers where the environment names none."""
+    """Fill in the local stack's servers, and ports, where the environment names none; a port of 0
+    is any, which the stack has chosen."""
     noted = _read(given.data_dir / FILE)
     missing = {
         name: SecretStr(value) if name == "database_url" else value
         for name, value in noted.items()
-        if name not in given.model_fields_set
+        if name not in given.model_fields_set or getattr(given, name) == 0
     }
     return given.model_copy(update=missing)
 

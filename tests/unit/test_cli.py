@@ -175,6 +175,18 @@ def test_settings_say_where_they_come_from_and_keep_secrets(
     assert len(rows) == len(Settings.model_fields)
 
 
+def test_a_port_of_zero_is_what_the_local_stack_has_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(data_dir=tmp_path, streams_port=4911, trainer_port=4912, gateway_port=4913)
+    local.write(chosen)
+    monkeypatch.setenv("RETRACE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("RETRACE_STREAMS_PORT", "0")
+    monkeypatch.setenv("RETRACE_TRAINER_PORT", "4000")
+    found = local.settings()
+    assert (found.streams_port, found.trainer_port, found.gateway_port) == (4911, 4000, 4913)
+
+
 def test_settings_as_markdown_is_the_readmes_table() -> None:
     result = CliRunner().invoke(app, ["settings", "--markdown"])
     assert result.stdout.startswith("| variable | default | meaning |")
