@@ -50,7 +50,7 @@ def promote(version: Version, as_json: Json = False) -> None:
     Any version whose files are kept and whole, one that the gate rejected too.
     """
     models = _models()
-    _changed(models.revisions.promote(version), models, as_json)
+    _changed(models.changing().promote(version), models, as_json)
 
 
 @models_app.command()
@@ -60,14 +60,14 @@ def rollback(as_json: Json = False) -> None:
     Trainings go on; their versions wait.
     """
     models = _models()
-    _changed(models.revisions.rollback(), models, as_json)
+    _changed(models.changing().rollback(), models, as_json)
 
 
 @models_app.command()
 def release(as_json: Json = False) -> None:
     """Let go of a held version: the newest one serves, and later ones will."""
     models = _models()
-    _changed(models.revisions.release(), models, as_json)
+    _changed(models.changing().release(), models, as_json)
 
 
 @models_app.command()

@@ -9,12 +9,12 @@ from confluent_kafka import KafkaException
 from sqlalchemy import Row
 
 from schemas import codec, topics
-from schemas.errors import ArtifactError, RetraceError
+from schemas.errors import ArtifactError, RetraceError, Unreachable
 from schemas.events import ModelUpdated
 from schemas.settings import Settings
 from streams import database, kafka
 from streams.patience import first_line
-from training import artifacts, versions
+from training import announce, artifacts, versions
 from training.revisions import Revisions
 
 MOST_REVISIONS = 1000
@@ -58,6 +58,16 @@ class Models:
         row = self._row(version)
         return artifacts.export(self.revisions.root_url, row.artifact, row.sha256, folder)
 
+    def changing(self) -> Revisions:
+        """The revisions, to be changed: above all that consumers have heard, where Kafka answers;
+        without it the trainer sees to that."""
+        try:
+            seen = announce.newest(self.settings)
+        except (KafkaException, RetraceError):
+            seen = None
+        self.revisions.highest_seen = 0 if seen is None else seen.revision
+        return self.revisions
+
     def announce(self, updated: ModelUpdated) -> dict[str, Any]:
         """Tell what serves now. Without Kafka the trainer does, as soon as it can."""
         message = codec.encode(
@@ -68,7 +78,7 @@ class Models:
         held = current is not None and current.holds
         try:
             kafka.Publisher(self.settings, **{"message.timeout.ms": 5000}).publish([message])
-        except KafkaException as error:
+        except (KafkaException, Unreachable) as error:
             return {**facts, "held": held, "announced": False, "because": first_line(error)}
         return {**facts, "held": held, "announced": True}
 

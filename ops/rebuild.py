@@ -64,7 +64,8 @@ class Rebuild:
 
     def watch(self, advance: Callable[[int], None]) -> None:
         """Return when all is recorded. Raises ``Unreachable`` where nothing moves for a minute."""
-        wanted, before, deadline = total(self.spans), -1, 0.0
+        wanted, before = total(self.spans), -1
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while (done := self._tried()) < wanted:
             if done > before:
                 before, deadline = done, time.monotonic() + PATIENCE_SECONDS

@@ -31,7 +31,12 @@ from streams.declare import COUNTER_CHANGELOG
 from training import artifacts
 from training.requests import ENDED
 
-GIVEN = (topics.TASK_COMPLETED, topics.PREDICTION_REQUEST, topics.DEAD_LETTERS)
+GIVEN = (
+    topics.TASK_COMPLETED,
+    topics.PREDICTION_REQUEST,
+    topics.DEAD_LETTERS,
+    topics.LETTER_REDRIVEN,
+)
 GROUPS = ("retrace-record", "retrace-count", "retrace-trainer", "retrace-predictions")
 TABLES = ("completions", "log_positions", "predictions", "prediction_scores")
 OF_MODELS = ("models", "revisions", "train_requests")

@@ -1,7 +1,8 @@
 """One loop's part in a consumer group: what it handles, and whether it stands still.
 
-A loop that handles nothing while messages wait in its partitions is dead, however briskly it
-turns. While what it needs is away it waits, and is not judged.
+A loop that handles nothing while ever more messages wait in its partitions is dead, however
+briskly it turns. While what it needs is away it waits, and is not judged. What waits but does not
+grow is no sign: the marks of transactions, or messages that went by age, are never handled.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from streams import traces
 from streams.health import Stillness
 
 STILL_AFTER = 120.0
+UNKNOWN = (-1, 0)  # since which move at least how many messages have waited
 
 
 class Consumption:
@@ -35,6 +37,7 @@ class Consumption:
         self._mine: frozenset[int] = frozenset()
         self._moves = 0
         self._still = Stillness(seconds)
+        self._least = UNKNOWN
         self._consumed = metrics.CONSUMED.labels("kafka", "poll", self.topic, self.group)
         self._seconds = metrics.PROCESS_SECONDS.labels("kafka", "process", self.topic, self.group)
         self._batch = metrics.BATCH.labels(self.topic, self.group)
@@ -42,15 +45,19 @@ class Consumption:
 
     def hold(self, partitions: Collection[int]) -> None:
         """These partitions are this loop's, and no others."""
-        self._mine = frozenset(partitions)
+        self._own(partitions)
 
     def assigned(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
         """For a consumer's ``on_assign``."""
-        self._mine |= {place.partition for place in places}
+        self._own(self._mine | {place.partition for place in places})
 
     def revoked(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
         """For a consumer's ``on_revoke``."""
-        self._mine -= {place.partition for place in places}
+        self._own(self._mine - {place.partition for place in places})
+
+    def _own(self, partitions: Collection[int]) -> None:
+        if self._mine != frozenset(partitions):
+            self._mine, self._least = frozenset(partitions), UNKNOWN
 
     def handled(self, messages: int, seconds: float) -> None:
         """So many messages were handled at once, in so long."""
@@ -96,5 +103,10 @@ class Consumption:
         """
         if lag is not None:
             self._lag.set(sum(lag.values()))
-        waits = not away and lag is not None and any(lag.get(each) for each in self._mine)
-        self.stands_still = self._still.lasts(self._moves if waits else None, now)
+        grows = lag is not None and self._grows(sum(lag.get(each, 0) for each in self._mine))
+        self.stands_still = self._still.lasts(self._moves if grows and not away else None, now)
+
+    def _grows(self, waiting: int) -> bool:
+        moves, least = self._least
+        self._least = (self._moves, min(least, waiting) if moves == self._moves else waiting)
+        return waiting > self._least[1]

@@ -38,7 +38,7 @@ class Lag:
 
     def _behind(self, place: TopicPartition) -> int:
         low, high = self._reader.get_watermark_offsets(place, timeout=TIMEOUT)
-        return max(0, high - (place.offset if place.offset >= 0 else low))
+        return max(0, high - max(place.offset, low))  # what went by age does not wait
 
     def close(self) -> None:
         self._reader.close()

@@ -69,7 +69,11 @@ def _at(reader: Consumer, places: Sequence[TopicPartition], at: datetime | None)
         return [-1 for _ in places]
     milliseconds = max(round(at.timestamp() * 1000), 0)
     asked = [TopicPartition(p.topic, p.partition, milliseconds) for p in places]
-    return [place.offset for place in reader.offsets_for_times(asked, timeout=10.0)]
+    found = reader.offsets_for_times(asked, timeout=10.0)
+    for place in found:
+        if place.error is not None:
+            raise KafkaException(place.error)
+    return [place.offset for place in found]
 
 
 def read(settings: Settings, wanted: Sequence[Span], care: Care | None = None) -> Iterator[Raw]:

@@ -62,7 +62,7 @@ class Announcer:
 
     def reconcile(self) -> None:
         """Make registry, model store and topic agree after one of them was lost."""
-        seen = self._newest()
+        seen = self.patience.call("kafka", kafka.is_away, newest, self.settings)
         if seen is not None:
             meters.announced(seen)
         reconcile = self.registry.revisions.reconcile
@@ -70,17 +70,6 @@ class Announcer:
         if serving is not None:
             log.info("announcing again", version=serving.version, revision=serving.revision)
             self.model(serving)
-
-    def _newest(self) -> ModelUpdated | None:
-        """The newest announcement on the topic."""
-        name = self.settings.topic_prefix + topics.MODEL_UPDATED.name
-        tail = self.patience.call(
-            "kafka", kafka.is_away, tails.last_messages, self.settings, name, 100
-        )
-        limit, now = topics.MODEL_UPDATED.max_bytes, datetime.now(UTC)
-        found = [codec.decode(ModelUpdated, limit, raw, now) for raw in tail]
-        good = [event for event in found if isinstance(event, ModelUpdated)]
-        return max(good, key=lambda event: event.revision, default=None)
 
     def _progress(self, request_id: str, state: str, **facts: Any) -> Message:
         values = {"request_id": request_id, "state": state, "at": datetime.now(UTC), **facts}
@@ -92,3 +81,13 @@ class Announcer:
     def _publish(self, *messages: Message) -> None:
         if messages:
             self.patience.call("kafka", kafka.is_away, self.publisher.publish, messages)
+
+
+def newest(settings: Settings) -> ModelUpdated | None:
+    """The newest announcement on the topic. Raises ``Unreachable`` where Kafka does not answer."""
+    name = settings.topic_prefix + topics.MODEL_UPDATED.name
+    limit, now = topics.MODEL_UPDATED.max_bytes, datetime.now(UTC)
+    tail = tails.last_messages(settings, name, 100)
+    found = [codec.decode(ModelUpdated, limit, raw, now) for raw in tail]
+    good = [event for event in found if isinstance(event, ModelUpdated)]
+    return max(good, key=lambda event: event.revision, default=None)

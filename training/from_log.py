@@ -24,6 +24,7 @@ from streams.patience import Stopped
 from streams.publications import Publications
 
 Ints = NDArray[np.int64]
+MOST_MESSAGES = 10_000_000  # some two GB while they are put in order
 _ROW = struct.Struct("<iiidd?d?")
 _COLUMNS = np.dtype(
     [("user", "<i4"), ("topic", "<i4"), ("difficulty", "<i4"), ("started", "<f8"),
@@ -73,6 +74,9 @@ def read(settings: Settings, request: TrainRequest, stop: threading.Event) -> Hi
     """
     data, columns, publications = request.data, Columns(), Publications()
     spans = data.offsets or log.between(settings, data.since, data.until)
+    messages = sum(span.end - span.first for span in spans)
+    if messages > MOST_MESSAGES:
+        raise TrainingFailed(f"the range has {messages} messages; {MOST_MESSAGES} are the most")
     for batch in log.read(settings, spans, request.requested_at):
         if stop.is_set():
             raise Stopped

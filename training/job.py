@@ -30,7 +30,7 @@ from training.gate import UNCOMPARED, Rule, Verdict
 from training.promotion import Gate
 from training.record import Record
 from training.registry import Ended, Registry
-from training.served import LEARNED_FROM, Served
+from training.served import GENERATION, LEARNED_FROM, Served
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,16 +96,17 @@ class Job:
     def _publish(self, request: TrainRequest) -> Ended:
         from training import export  # TensorFlow: only in this process
 
-        past = self._past(request)
-        fitted = self._fitted(request, past)
+        past, generation = self._past(request)
+        fitted = self._fitted(request, past, generation)
         newest = float(past.completed_at.max())
         metadata = fitted.metadata() | {
             artifacts.NEWEST_COMPLETED_AT: newest,
+            GENERATION: generation,
             LEARNED_FROM: request.data.model_dump(mode="json", by_alias=True),
         }
         files = export.files(fitted)
         scores = events.ModelMetrics.model_validate(metadata["metrics"])
-        verdict = self._verdict(request, fitted.record, past)
+        verdict = self._verdict(fitted.record, past, generation)
         ended = self._stored(self.registry.publish, request, files, metadata, scores, verdict)
         if ended is None:
             return self._end(request, "failed", "ended by another trainer")
@@ -116,16 +117,19 @@ class Job:
         self._prune()
         return ended
 
-    def _verdict(self, request: TrainRequest, record: Record, past: History) -> Verdict:
+    def _verdict(self, record: Record, past: History, generation: int | None) -> Verdict:
         """Rows of a range of the log have numbers of their own: no version can tell by them what
         it has learned, so nothing is compared, and the range is nothing to compare with later."""
-        return UNCOMPARED if request.data.source == "log" else self.gate.verdict(record, past)
+        if generation is None:
+            return UNCOMPARED
+        return self.gate.verdict(record, past, generation)
 
-    def _past(self, request: TrainRequest) -> History:
-        """What to learn from: the range of the log, or the store as of one generation."""
+    def _past(self, request: TrainRequest) -> tuple[History, int | None]:
+        """What to learn from: a range of the log, or the store as of one generation, and which."""
         if request.data.source == "log":
             read, stop = from_log.read, self.patience.stop
-            return self.patience.call("kafka", kafka.is_away, read, self.settings, request, stop)
+            past = self.patience.call("kafka", kafka.is_away, read, self.settings, request, stop)
+            return past, None
         while True:
             generation = self._await_store(request.completions)
             past = self._stored(
@@ -133,14 +137,14 @@ class Job:
                 self.settings.train_rows, self.settings.seed,
             )  # fmt: skip
             if self._stored(self.store.standing)[0] == generation:
-                return past
+                return past, generation
 
-    def _fitted(self, request: TrainRequest, past: History) -> Any:
+    def _fitted(self, request: TrainRequest, past: History, generation: int | None) -> Any:
         from training.deep import Watcher
         from training.fit import Fitter, Order
 
-        settings, is_log = self.settings, request.data.source == "log"
-        version = None if is_log else self._serving()
+        settings = self.settings
+        version = None if generation is None else self._serving(generation)
         opinion = None if version is None else self._opinion(version)
         order = Order(
             settings.seed, settings.train_arch, settings.train_epochs, request.trigger != "count"
@@ -149,15 +153,16 @@ class Job:
             lambda report: self._epoch(request.request_id, report), self.patience.stop.is_set
         )
         # A range has numbers of its own: what was learned from it is nothing to go on from.
-        fitter = Fitter(threads=settings.train_threads) if is_log else self.fitter
+        is_apart = generation is None
+        fitter = Fitter(threads=settings.train_threads) if is_apart else self.fitter
         return fitter.fit(
             past, order, watcher,
             serving=opinion, known=None if version is None else version.record,
         )  # fmt: skip
 
-    def _serving(self) -> Served | None:
+    def _serving(self, generation: int) -> Served | None:
         """The version that serves, to be scored beside the candidate; a broken one isn't, nor one
-        of a range of the log, which can't tell by a number whether it has learned that row."""
+        of other numbers, which can't tell by them whether it has learned a row."""
         updated = self._stored(self.registry.revisions.serving)
         if updated is None:
             return None
@@ -169,7 +174,7 @@ class Job:
                 log.warning("the serving version can't be scored", because=str(error))
                 self._opponent = None
         opponent = self._opponent
-        return None if opponent is None or opponent.is_of_log else opponent
+        return None if opponent is None or opponent.generation != generation else opponent
 
     def _opinion(self, version: Served) -> Callable[..., Any]:
         """What the serving version says; nothing, where it can't run: that must not end a

@@ -13,12 +13,14 @@ from sqlalchemy import Engine, Row
 from schemas.history import History
 from streams.patience import first_line
 from training import artifacts, versions
-from training.gate import UNRIVALLED, Rule, Verdict, judged
+from training.gate import UNCOMPARED, UNRIVALLED, Rule, Verdict, judged
 from training.metrics import take
 from training.record import FACTS, Record
 from training.served import Served
 
 log = structlog.get_logger("retrace")
+MOST_FAILURES = 3
+
 Floats = NDArray[np.float64]
 Facts = tuple[float, ...]
 
@@ -31,18 +33,25 @@ class Gate:
     ) -> None:
         self.rule, self.engine, self.root_url, self.stored = rule, engine, root_url, stored
         self._opponent: Opponent | None = None
+        self._failures = 0
 
-    def verdict(self, record: Record, past: History) -> Verdict:
-        """Of a candidate with this record, trained on this past. A best version that can't be
-        asked any more holds up nobody."""
+    def verdict(self, record: Record, past: History, generation: int) -> Verdict:
+        """Of a candidate with this record, trained on this past. A best version that can't be asked
+        holds up nobody, and after some trainings another takes its place; one of an earlier
+        ``generation`` of numbers can't tell by them what it has learned, and yields at once."""
         best = self.stored(versions.best, self.engine)
         if best is None:
             return UNRIVALLED
         try:
-            p = self._loaded(best).probabilities(record, past)
+            opponent = self._loaded(best)
+            if opponent.served.generation != generation:
+                return UNRIVALLED
+            p = opponent.probabilities(record, past)
+            self._failures = 0
         except Exception as error:
             log.warning("not compared", version=best.version, because=first_line(error))
-            return UNRIVALLED
+            self._failures += 1
+            return UNRIVALLED if self._failures >= MOST_FAILURES else UNCOMPARED
         correct = record.column("correct") > 0.5
         return judged(correct, record.product()[0], p, best.version, self.rule)
 

@@ -105,7 +105,11 @@ class Registry:
             version = 1 + versions.highest(connection, models.c.version)
             facts = _facts(version, request, metadata, metrics)
             release = _release(verdict)
-            noted = {versions.ANNOUNCEMENT: _jsonable(facts), versions.RELEASE: release}
+            revision = self.revisions.next(connection) if verdict.passes else None
+            noted = {
+                versions.ANNOUNCEMENT: _jsonable(facts),
+                versions.RELEASE: {**release, versions.REVISION: revision},
+            }
             artifact, sha256 = artifacts.write(
                 self.root_url, f"v{version:06d}", files, {**metadata, **noted}
             )

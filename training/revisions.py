@@ -59,12 +59,18 @@ class Revisions:
             rows = connection.execute(_NEWEST_FIRST.limit(most)).all()
         return [_revision(row) for row in rows]
 
-    def add(self, connection: Connection, version: int, cause: str) -> int:
+    def add(self, connection: Connection, version: int, cause: str) -> None:
         """Make a version serve, inside a transaction that has the registry's lock."""
-        highest = max(versions.highest(connection, revisions.c.revision), self.highest_seen)
-        row = {"revision": highest + 1, "version": version, "cause": cause}
+        row = {"revision": self._above(connection), "version": version, "cause": cause}
         connection.execute(upsert(revisions).values(row))
-        return highest + 1
+
+    def _above(self, connection: Connection) -> int:
+        return 1 + max(versions.highest(connection, revisions.c.revision), self.highest_seen)
+
+    def next(self, connection: Connection) -> int | None:
+        """The revision under which a new version will serve; None while another one is held."""
+        current = _current(connection)
+        return None if current is not None and current.holds else self._above(connection)
 
     def publish(self, connection: Connection, version: int) -> str | None:
         """Let a new version serve, or say which is held instead."""
@@ -87,7 +93,9 @@ class Revisions:
         Raises RetraceError where there is none that is kept.
         """
         with self.engine.connect() as connection:
-            before = _served_before(connection)
+            current = _current(connection)
+            below = versions.served_below(0 if current is None else current.version)
+            before = connection.execute(below).scalar()
         if before is None:
             raise RetraceError(
                 "No earlier version is kept that has served. See `retrace models list`."
@@ -123,20 +131,24 @@ class Revisions:
 
         ``seen`` is the newest announcement on the topic. An emptied registry is rebuilt from the
         model store; revisions go on above the highest seen; an emptied topic hears again. A
-        version that served though there were newer ones had been held, and is again.
+        version that served though newer ones could have had been held, and is again.
         """
         self.highest_seen = max(self.highest_seen, seen.revision if seen else 0)
         with self.engine.begin() as connection:
             versions.lock(connection)
+            noted: dict[int, int | None] = {}
             if not versions.highest(connection, models.c.version):
-                versions.rebuild(connection, self.root_url)
+                noted = versions.rebuild(connection, self.root_url)
             newest = versions.newest(connection)
             if newest and versions.highest(connection, revisions.c.revision) < max(
                 self.highest_seen, 1
             ):
                 served = seen.version if seen and versions.is_there(connection, seen.version) else 0
-                cause = "rollback" if 0 < served < newest else "rebuild"
-                self.add(connection, served or newest, cause)
+                unheard = seen is not None and (noted.get(newest) or 0) > seen.revision
+                if served in (0, newest) or unheard:
+                    self.add(connection, newest, "rebuild")
+                else:
+                    self.add(connection, served, "rollback")
         serving = self.serving()
         if serving is None or (seen is not None and serving.revision == seen.revision):
             return None
@@ -164,17 +176,3 @@ def _announced(connection: Connection) -> ModelUpdated | None:
 def _require(updated: ModelUpdated | None) -> ModelUpdated:
     assert updated is not None
     return updated
-
-
-def _served_before(connection: Connection) -> int | None:
-    """The newest version before the current one that has served, and is still there."""
-    current = _current(connection)
-    below = 0 if current is None else current.version
-    query = (
-        select(revisions.c.version)
-        .join(models, models.c.version == revisions.c.version)
-        .where(models.c.removed_at.is_(None), revisions.c.version < below)
-        .order_by(revisions.c.version.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()

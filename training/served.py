@@ -26,7 +26,7 @@ from training.shapes import MODELS, STATES, inputs_of
 
 GRAPHS = {name: f"{name}.onnx" for name in MODELS}
 RECORD = "record.npy"
-LEARNED_FROM = "learned_from"
+LEARNED_FROM, GENERATION = "learned_from", "generation"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,7 +67,8 @@ class Served:
             self.lnirt = Lnirt.from_dict(data["lnirt"])
             self.mixture = Mixture.from_dict(data["mixture"])
             self.completions = int(data["completions"])
-            self.is_of_log = data.get(LEARNED_FROM, {}).get("from") == "log"
+            # Of the numbers by which it knows what it has learned; None: a range of the log.
+            self.generation = data.get(GENERATION)
             self._inputs = tuple(inputs_of(data["arch"]))
             contents = {name: artifact.files[file] for name, file in GRAPHS.items()}
             self.record = Record.from_bytes(artifact.files[RECORD])

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, func, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from schemas import events
@@ -22,7 +22,7 @@ from training import artifacts
 log = structlog.get_logger("retrace")
 REGISTRY_LOCK = 7_203_115
 ANNOUNCEMENT = "model_updated"
-RELEASE = "release"
+RELEASE, REVISION = "release", "revision"
 FACTS = (
     "model", "version", "request_id", "trained_at", "completions",
     "users", "topics", "difficulties",
@@ -83,6 +83,18 @@ def found(connection: Connection, version: int) -> Row[Any] | None:
     return connection.execute(select(models).where(models.c.version == version)).one_or_none()
 
 
+def served_below(version: Any) -> Select[Any]:
+    """The newest version below this one that has served and is still there: where a rollback
+    leads."""
+    return (
+        select(revisions.c.version)
+        .join(models, models.c.version == revisions.c.version)
+        .where(models.c.removed_at.is_(None), revisions.c.version < version)
+        .order_by(revisions.c.version.desc())
+        .limit(1)
+    )
+
+
 def announced(row: Row[Any], revision: int) -> ModelUpdated:
     """A version as it is announced under a revision."""
     names = set(ModelUpdated.model_fields) - {"metrics", "revision"}
@@ -91,8 +103,10 @@ def announced(row: Row[Any], revision: int) -> ModelUpdated:
     return ModelUpdated(revision=revision, metrics=metrics, **facts)
 
 
-def rebuild(connection: Connection, root_url: str) -> None:
-    """Fill an emptied table from the model store."""
+def rebuild(connection: Connection, root_url: str) -> dict[int, int | None]:
+    """Fill an emptied table from the model store; by version the revision under which it was to
+    serve, None where another one was held."""
+    revisions: dict[int, int | None] = {}
     for name in artifacts.list_versions(root_url):
         try:
             sha256, metadata = artifacts.inspect(root_url, name)
@@ -103,7 +117,10 @@ def rebuild(connection: Connection, root_url: str) -> None:
         if not isinstance(noted, dict):
             continue
         facts = {**noted, "trained_at": datetime.fromisoformat(noted["trained_at"])}
-        add(connection, facts, release if isinstance(release, dict) else PUBLISHED, name, sha256)
+        release = dict(release) if isinstance(release, dict) else {**PUBLISHED, REVISION: None}
+        revisions[facts["version"]] = release.pop(REVISION, None)
+        add(connection, facts, release, name, sha256)
+    return revisions
 
 
 def prune(engine: Engine, root_url: str, keep: int, young: timedelta, now: datetime) -> list[int]:
@@ -115,7 +132,10 @@ def prune(engine: Engine, root_url: str, keep: int, young: timedelta, now: datet
         gone = update(models).where(models.c.version.in_([row.version for row in old]))
         connection.execute(gone.values(removed_at=now))
     for row in old:
-        artifacts.remove(root_url, row.artifact)
+        try:
+            artifacts.remove(root_url, row.artifact)
+        except ArtifactError as error:
+            log.warning("an old version's files stay", version=row.version, because=str(error))
     return [row.version for row in old]
 
 
@@ -125,14 +145,15 @@ MAY_SERVE = (models.c.state == "published", models.c.removed_at.is_(None))
 
 def _removable(connection: Connection, keep: int, before: datetime) -> list[Row[Any]]:
     there = models.c.removed_at.is_(None)
-    served = select(revisions.c.version).order_by(revisions.c.revision.desc()).limit(2)
+    current = select(revisions.c.version).order_by(revisions.c.revision.desc()).limit(1)
+    served = current.union(served_below(current.scalar_subquery()))
     newest = select(models.c.version).where(there).order_by(models.c.version.desc()).limit(keep)
     is_best = (*MAY_SERVE, models.c.gate["best"].as_boolean())
     best = select(models.c.version).where(*is_best).order_by(models.c.version.desc()).limit(1)
     query = select(models.c.version, models.c.artifact).where(
         there,
         models.c.trained_at < before,
-        models.c.version.not_in(served),
+        models.c.version.not_in(select(served.subquery())),
         models.c.version.not_in(newest),
         models.c.version.not_in(best),
     )

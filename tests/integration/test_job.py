@@ -437,13 +437,13 @@ def test_a_training_from_the_log_is_nothing_that_others_go_on_from(
     assert (updated.request_id, updated.completions) == (wanted.request_id, 50)
     assert (updated.metrics.rows, updated.metrics.serving) == (10, None)
     served = Served(site.artifact(updated))
-    assert served.is_of_log
+    assert served.generation is None
     later = site.published(job, 65)
     epochs = [event for event in site.progress("count-65") if event["state"] == "epoch"]
     assert [e["epochs"] for e in epochs] == [1, 1]
     assert (later.completions, later.metrics.serving) == (65, None)
     after = Served(site.artifact(later))
-    assert not after.is_of_log
+    assert after.generation is not None
     assert numbers(after.record) == list(range(49, 66))
 
 

@@ -80,6 +80,8 @@ def test_a_loop_that_leaves_messages_lying_is_dead_until_it_handles_one(settings
     mine.handled(1, 0.1)
     probe.judge(patience, [lag])
     assert health.stuck() is None
+    assert not judged()
+    send(settings, 60)
     assert judged()
     health.set("store", False, "away")
     assert not judged()

@@ -27,15 +27,26 @@ def mine() -> Consumption:
     return made
 
 
-def test_lag_that_stands_while_nothing_is_handled_is_dead(mine: Consumption) -> None:
-    for now in (0.0, 50.0, 100.0):
-        mine.look({0: 0, 1: 3}, now)
+def test_lag_that_grows_while_nothing_is_handled_is_dead(mine: Consumption) -> None:
+    for now, lag in ((0.0, 3), (10.0, 4), (60.0, 4), (110.0, 9)):
+        mine.look({0: 0, 1: lag}, now)
         assert not mine.stands_still
-    mine.look({0: 4, 1: 9}, 101.0)
+    mine.look({0: 4, 1: 9}, 111.0)
     assert mine.stands_still
     mine.handled(1, 0.1)
-    mine.look({0: 4, 1: 8}, 102.0)
+    mine.look({0: 4, 1: 8}, 112.0)
     assert not mine.stands_still
+
+
+def test_lag_that_only_stands_is_none(mine: Consumption) -> None:
+    """A transaction's mark, or what went by age, is never handled."""
+    for now in (0.0, 1000.0, 2000.0):
+        mine.look({0: 0, 1: 3}, now)
+        assert not mine.stands_still
+    mine.look({0: 0, 1: 1}, 2001.0)
+    mine.look({0: 0, 1: 2}, 2002.0)
+    mine.look({0: 0, 1: 2}, 2103.0)
+    assert mine.stands_still
 
 
 def test_a_long_piece_of_work_that_goes_on_is_alive(mine: Consumption) -> None:
@@ -52,8 +63,10 @@ def test_only_its_own_partitions_count(mine: Consumption) -> None:
         mine.look({0: 0, 1: 9}, now)
         assert not mine.stands_still
     mine.assigned(None, places)
-    for now in (1001.0, 2000.0):
-        mine.look({0: 0, 1: 9}, now)
+    mine.look({0: 0, 1: 9}, 1001.0)
+    for now in (1002.0, 2000.0):
+        assert not mine.stands_still
+        mine.look({0: 0, 1: 10}, now)
     assert mine.stands_still
 
 
@@ -71,12 +84,12 @@ def test_health_says_what_is_not_handled(mine: Consumption) -> None:
     health.watch(mine)
     assert health.stuck() is None
     assert REGISTRY.get_sample_value("retrace_stuck") == 0
-    for now in (0.0, 101.0):
-        mine.look({0: 1}, now)
+    for now, lag in ((0.0, 0), (1.0, 1), (102.0, 1)):
+        mine.look({0: lag}, now)
     assert health.stuck() == "nothing of p.task-completed is handled, though it waits"
     assert REGISTRY.get_sample_value("retrace_stuck") == 1
     health.move()
-    mine.look({0: 1}, 102.0)
+    mine.look({0: 1}, 103.0)
     assert health.stuck() is None
 
 
