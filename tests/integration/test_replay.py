@@ -116,7 +116,8 @@ def test_a_range_is_read_once_and_nothing_beyond_it(declared: Settings) -> None:
         OffsetRange(partition=span.partition, first=span.end // 4, end=span.end // 2)
         for span in whole
     ]
-    places = Counter((e.partition, e.offset) for b in log.read(declared, some, NOW) for e in b)
+    now = datetime.now(UTC)
+    places = Counter((e.partition, e.offset) for b in log.read(declared, some, now) for e in b)
     assert set(places.values()) == {1}
     assert set(places) == {(s.partition, o) for s in some for o in range(s.first, s.end)}
 
@@ -128,7 +129,7 @@ def test_a_range_may_end_with_a_transactions_mark(declared: Settings) -> None:
     producer.produce(log.name(declared), value=json.dumps(task("t")), partition=2)
     producer.commit_transaction(30)
     wait_until(lambda: ranges.total(log.bounds(declared)) == 2)
-    held = survey.take(declared, log.bounds(declared), NOW)
+    held = survey.take(declared, log.bounds(declared), datetime.now(UTC))
     assert (held.completions, held.messages.total()) == (1, 1)
 
 
@@ -141,7 +142,8 @@ def test_a_range_that_the_log_does_not_hold_is_said(declared: Settings) -> None:
 
 def asked(settings: Settings, **wish: str) -> TrainRequest:
     found = replay.resolve(settings, replay.Wish(**wish))
-    return replay.request(found, replay.look(settings, found.spans, NOW), NOW)
+    now = datetime.now(UTC)
+    return replay.request(found, replay.look(settings, found.spans, now), now)
 
 
 def test_a_replay_request_names_the_range_in_offsets_and_its_completions(
