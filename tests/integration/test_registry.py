@@ -253,3 +253,27 @@ def test_a_hold_outlives_the_registry(registry: Registry, engine: Engine) -> Non
     assert again.state == "rejected"
     assert judged(fresh, 25, BETTER).reason is not None
     assert fresh.revisions.release().version == 4
+
+
+def test_a_version_that_was_never_announced_is_no_rollback(
+    registry: Registry, engine: Engine
+) -> None:
+    seen, _unheard = published(registry, 10), published(registry, 15)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE revisions, models, train_requests"))
+    fresh = Registry(engine, registry.root_url)
+    serving = fresh.revisions.reconcile(seen)
+    assert serving is not None
+    assert serving.version == 2
+    assert judged(fresh, 20, BETTER).reason is None
+
+
+def test_where_a_rollback_leads_is_not_removed(registry: Registry) -> None:
+    for number in (10, 15, 20):
+        published(registry, number)
+    assert registry.revisions.rollback().version == 2
+    for number in (25, 30, 35, 40):
+        judged(registry, number, BETTER)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    assert pruned(registry, 1, timedelta(hours=1), later) == [3, 4, 5, 6]
+    assert registry.revisions.rollback().version == 1
