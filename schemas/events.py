@@ -162,8 +162,8 @@ class DataRange(Event):
     source: Literal["store", "log"] = Field(
         default="store", alias="from", description="The store, or the log of `task-completed`."
     )
-    since: Annotated[Time | None, about("Of the log: completed then or later.")] = None
-    until: Annotated[Time | None, about("Of the log: completed before then.")] = None
+    since: Annotated[Time | None, about("Of the log: messages of that time or later.")] = None
+    until: Annotated[Time | None, about("Of the log: messages before that time.")] = None
     offsets: tuple[OffsetRange, ...] | None = Field(
         default=None, max_length=10_000, description="Of the log: these offsets."
     )
