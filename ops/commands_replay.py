@@ -9,6 +9,8 @@ import typer
 from ops.options import Json, log_warnings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ops.replay import Wish
     from schemas.settings import Settings
 
@@ -47,12 +49,14 @@ def replay(
     rebuild the store from there on, while the system runs: its numbers begin at 1 again, requests
     that have ended stay ended, and predictions know what has been read so far.
     """
+    from datetime import UTC, datetime
+
     from ops import local
     from ops.replay import Wish
     from schemas.errors import UsageError
 
-    wish = Wish(since, until, offsets)
-    wish.require_clear()
+    wish, now = Wish(since, until, offsets), datetime.now(UTC)
+    wish.require_clear(now)
     if retrain == rebuild_store and (retrain or not dry_run):
         raise UsageError("say --retrain or --rebuild-store, or only --dry-run")
     if rebuild_store and until:
@@ -62,23 +66,22 @@ def replay(
     settings = local.settings()
     log_warnings(settings, "replay")
     if dry_run:
-        _look(settings, wish, as_json=as_json)
+        _look(settings, wish, now, as_json=as_json)
     elif retrain:
-        _retrain(settings, wish, wait=wait, as_json=as_json)
+        _retrain(settings, wish, now, wait=wait, as_json=as_json)
     else:
-        _rebuild(settings, wish, resume=resume, yes=yes, as_json=as_json)
+        _rebuild(settings, wish, now, resume=resume, yes=yes, as_json=as_json)
 
 
-def _look(settings: Settings, wish: Wish, *, as_json: bool) -> None:
+def _look(settings: Settings, wish: Wish, now: datetime, *, as_json: bool) -> None:
     import json
-    from datetime import UTC, datetime
 
     from ops import replay as command
     from ops import survey
     from ops.terminal import out
 
-    found = command.resolve(settings, wish)
-    facts = found.facts() | command.look(settings, found.spans, datetime.now(UTC)).facts()
+    found = command.resolve(settings, wish, now)
+    facts = found.facts() | command.look(settings, found.spans, now).facts()
     if as_json:
         typer.echo(json.dumps(facts))
     else:
@@ -86,14 +89,13 @@ def _look(settings: Settings, wish: Wish, *, as_json: bool) -> None:
         typer.echo(command.words(facts))
 
 
-def _retrain(settings: Settings, wish: Wish, *, wait: bool, as_json: bool) -> None:
+def _retrain(settings: Settings, wish: Wish, now: datetime, *, wait: bool, as_json: bool) -> None:
     import json
-    from datetime import UTC, datetime
 
     from ops import replay as command
     from ops import train
 
-    found, now = command.resolve(settings, wish), datetime.now(UTC)
+    found = command.resolve(settings, wish, now)
     held = command.look(settings, found.spans, now)
     if not as_json:
         typer.echo(command.words(held.facts()), err=True)
@@ -102,7 +104,9 @@ def _retrain(settings: Settings, wish: Wish, *, wait: bool, as_json: bool) -> No
     raise typer.Exit(int(facts["state"] not in ("requested", "published")))
 
 
-def _rebuild(settings: Settings, wish: Wish, *, resume: bool, yes: bool, as_json: bool) -> None:
+def _rebuild(
+    settings: Settings, wish: Wish, now: datetime, *, resume: bool, yes: bool, as_json: bool
+) -> None:
     import json
 
     from ops import confirm
@@ -111,7 +115,7 @@ def _rebuild(settings: Settings, wish: Wish, *, resume: bool, yes: bool, as_json
     from streams import log
 
     held = log.bounds(settings)
-    spans = held if resume else ranges.resolve(settings, wish).spans
+    spans = held if resume else ranges.resolve(settings, wish, now).spans
     running = command.Rebuild(settings, spans)
     if not resume:
         command.require_open_ended(spans, held)

@@ -1,26 +1,14 @@
-"""PURE: a range of the log as people write it, by time or by offsets."""
+"""PURE: a range of the log as people write it, by offsets."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from schemas.errors import UsageError
 from schemas.events import OffsetRange
 
 _SPAN = re.compile(r"(\d{1,9})@(\d{1,18})-(\d{1,18})?")
-
-
-def time(written: str | None) -> datetime | None:
-    """RFC 3339, or a day; without an offset it is UTC. Raises UsageError for anything else."""
-    if written is None:
-        return None
-    try:
-        at = datetime.fromisoformat(written)
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{written!r} is no time: write 2026-03-01T12:00:00Z") from None
 
 
 def offsets(written: str, held: Sequence[OffsetRange]) -> tuple[OffsetRange, ...]:

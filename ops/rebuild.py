@@ -19,8 +19,8 @@ from sqlalchemy import Engine
 from ops import replay
 from ops.ranges import total
 from ops.terminal import grouped, plural, progress
-from schemas import topics
-from schemas.codec import ERROR_PREFIX, Raw
+from schemas import codec, topics
+from schemas.codec import Raw
 from schemas.errors import RetraceError, Unreachable, UsageError
 from schemas.events import OffsetRange
 from schemas.settings import Settings
@@ -119,11 +119,10 @@ class Rebuild:
 
 
 def _origin(letter: Raw, topic: str) -> tuple[tuple[int, int] | None, str]:
-    facts = {name: (value or b"").decode("utf-8", "replace") for name, value in letter.headers}
-    if facts.get(ERROR_PREFIX + "topic") != topic:
+    facts = codec.error_facts(letter.headers)
+    if facts.get("topic") != topic:
         return None, ""
-    place = (int(facts[ERROR_PREFIX + "partition"]), int(facts[ERROR_PREFIX + "offset"]))
-    return place, facts[ERROR_PREFIX + "class"]
+    return (int(facts["partition"]), int(facts["offset"])), facts["class"]
 
 
 def follow(running: Rebuild) -> dict[str, Any]:

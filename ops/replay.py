@@ -12,6 +12,7 @@ from rich.progress import TimeRemainingColumn
 from ops import ranges, survey, train
 from ops.survey import Survey
 from ops.terminal import plural, progress
+from ops.when import moment
 from schemas import codec, events
 from schemas.errors import UsageError
 from schemas.events import OffsetRange
@@ -27,11 +28,16 @@ class Wish:
     until: str | None = None
     offsets: str | None = None
 
-    def require_clear(self) -> None:
+    def times(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """From when, and until when. Raises UsageError where these are no times."""
+        since, until = (None if t is None else moment(t, now) for t in (self.since, self.until))
+        return since, until
+
+    def require_clear(self, now: datetime) -> None:
         """Raises UsageError where it says two things at once, or no time."""
         if self.offsets and (self.since or self.until):
             raise UsageError("--offsets says it all: leave out --from and --until")
-        since, until = ranges.time(self.since), ranges.time(self.until)
+        since, until = self.times(now)
         if since and until and since >= until:
             raise UsageError("--until must be after --from")
 
@@ -51,11 +57,11 @@ class Range:
         }
 
 
-def resolve(settings: Settings, wish: Wish) -> Range:
+def resolve(settings: Settings, wish: Wish, now: datetime) -> Range:
     """The offsets of a wish, as of now."""
     if wish.offsets:
         return Range(ranges.offsets(wish.offsets, log.bounds(settings)))
-    since, until = ranges.time(wish.since), ranges.time(wish.until)
+    since, until = wish.times(now)
     return Range(log.between(settings, since, until), since, until)
 
 

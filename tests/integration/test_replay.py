@@ -141,8 +141,8 @@ def test_a_range_that_the_log_does_not_hold_is_said(declared: Settings) -> None:
 
 
 def asked(settings: Settings, **wish: str) -> TrainRequest:
-    found = replay.resolve(settings, replay.Wish(**wish))
     now = datetime.now(UTC)
+    found = replay.resolve(settings, replay.Wish(**wish), now)
     return replay.request(found, replay.look(settings, found.spans, now), now)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from ops import ranges
@@ -11,24 +9,6 @@ from schemas.errors import UsageError
 from schemas.events import OffsetRange
 
 HELD = tuple(OffsetRange(partition=p, first=10, end=20) for p in range(3))
-
-
-@pytest.mark.parametrize(
-    "written", ["2026-03-01T12:00:00Z", "2026-03-01T13:00:00+01:00", "2026-03-01T12:00:00"]
-)
-def test_times_are_in_utc(written: str) -> None:
-    assert ranges.time(written) == datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def test_a_day_begins_at_midnight() -> None:
-    assert ranges.time("2026-03-01") == datetime(2026, 3, 1, tzinfo=UTC)
-    assert ranges.time(None) is None
-
-
-@pytest.mark.parametrize("written", ["yesterday", "", "2026-13-01", "0001-01-01T00:00:00+14:00"])
-def test_what_is_no_time_is_refused(written: str) -> None:
-    with pytest.raises(UsageError, match="is no time"):
-        ranges.time(written)
 
 
 def test_offsets_by_partition() -> None:
