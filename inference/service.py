@@ -63,7 +63,6 @@ class Inference:
             Consumption(settings, topics.PREDICTION_REQUEST, GROUP)
         )
         self.next: dict[int, int] = {}
-        self.mine: set[int] = set()
         self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
 
     def run(self) -> None:
@@ -73,7 +72,7 @@ class Inference:
         mine = self.consumption
         consumer.subscribe(
             [mine.topic],
-            on_assign=self._assigned,
+            on_assign=mine.assigned,
             on_revoke=self._revoked,
             on_lost=self._lost,
         )
@@ -106,10 +105,6 @@ class Inference:
         if error is not None:
             self._committed = (self._committed[0], {})
 
-    def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
-        self.mine |= {place.partition for place in places}
-        self.consumption.assigned(consumer, places)
-
     def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Whoever gets the partitions goes on behind what was answered."""
         self._commit(consumer)
@@ -117,13 +112,12 @@ class Inference:
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self.next.clear()
-        self.mine -= {place.partition for place in places}
         self.consumption.revoked(consumer, places)
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
         answered = {**self.next, **first_of([*self.waiting.held, *self.later])}
-        answered = {p: offset for p, offset in answered.items() if p in self.mine}
+        answered = {p: offset for p, offset in answered.items() if p in self.consumption.mine}
         before, self._committed = self._committed[1], (time.monotonic(), {})
         name = self.consumption.topic
         places = [TopicPartition(name, p, offset) for p, offset in answered.items()]

@@ -34,7 +34,7 @@ class Consumption:
         self.group = settings.topic_prefix + group
         self.places = topic.spread(settings.kafka_partitions).partitions
         self.stands_still = False
-        self._mine: frozenset[int] = frozenset()
+        self.mine: frozenset[int] = frozenset()
         self._moves = 0
         self._still = Stillness(seconds)
         self._least = UNKNOWN
@@ -49,15 +49,15 @@ class Consumption:
 
     def assigned(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
         """For a consumer's ``on_assign``."""
-        self._own(self._mine | {place.partition for place in places})
+        self._own(self.mine | {place.partition for place in places})
 
     def revoked(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
         """For a consumer's ``on_revoke``."""
-        self._own(self._mine - {place.partition for place in places})
+        self._own(self.mine - {place.partition for place in places})
 
     def _own(self, partitions: Collection[int]) -> None:
-        if self._mine != frozenset(partitions):
-            self._mine, self._least = frozenset(partitions), UNKNOWN
+        if self.mine != frozenset(partitions):
+            self.mine, self._least = frozenset(partitions), UNKNOWN
 
     def handled(self, messages: int, seconds: float) -> None:
         """So many messages were handled at once, in so long."""
@@ -103,7 +103,7 @@ class Consumption:
         """
         if lag is not None:
             self._lag.set(sum(lag.values()))
-        grows = lag is not None and self._grows(sum(lag.get(each, 0) for each in self._mine))
+        grows = lag is not None and self._grows(sum(lag.get(each, 0) for each in self.mine))
         self.stands_still = self._still.lasts(self._moves if grows and not away else None, now)
 
     def _grows(self, waiting: int) -> bool:
