@@ -23,16 +23,18 @@ def models_group() -> None:
 
 
 @models_app.command("list")
-def list_(as_json: Json = False) -> None:
-    """Every version with its scores before learning, newest first.
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show the newest so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The newest versions with their scores before learning.
 
     Log loss and AUC are over the newest rows, each predicted before it was learned, beside LNIRT
     and topic × difficulty on the same rows.
     """
     from ops import models_table
 
-    models = _models()
-    _show(models.listed(), as_json, models_table.listed)
+    _show(_models().listed(limit), as_json, models_table.listed)
 
 
 @models_app.command()

@@ -17,7 +17,7 @@ from streams.patience import first_line
 from training import announce, artifacts, versions
 from training.revisions import Revisions
 
-MOST_REVISIONS = 1000
+MOST_REVISIONS = 20
 
 
 class Models:
@@ -28,20 +28,20 @@ class Models:
         self.engine = database.connect(settings.database_url.get_secret_value(), "cli")
         self.revisions = Revisions(self.engine, settings.model_store_url())
 
-    def listed(self) -> dict[str, Any]:
-        """Every version, newest first, and which serves."""
+    def listed(self, most: int) -> dict[str, Any]:
+        """The newest versions, newest first, and which serves."""
         current = self.revisions.current()
         return {
             "serving": None if current is None else current.version,
             "held": current is not None and current.holds,
-            "versions": [_facts(row) for row in versions.listed(self.engine)],
+            "versions": [_facts(row) for row in versions.listed(self.engine, most)],
         }
 
     def one(self, version: int) -> dict[str, Any]:
         """A version, its files, and the revisions under which it served. Raises RetraceError."""
         row = self._row(version)
         current = self.revisions.current()
-        served = [one for one in self.revisions.history(MOST_REVISIONS) if one.version == version]
+        served = self.revisions.history(MOST_REVISIONS, version)
         return {
             **_facts(row),
             "serves": current is not None and current.version == version,

@@ -53,11 +53,13 @@ class Revisions:
         with self.engine.connect() as connection:
             return _announced(connection)
 
-    def history(self, most: int) -> list[Revision]:
-        """The newest revisions, newest first."""
+    def history(self, most: int, version: int | None = None) -> list[Revision]:
+        """The newest revisions, of one version or of all, newest first."""
+        query = _NEWEST_FIRST.limit(most)
+        if version is not None:
+            query = query.where(revisions.c.version == version)
         with self.engine.connect() as connection:
-            rows = connection.execute(_NEWEST_FIRST.limit(most)).all()
-        return [_revision(row) for row in rows]
+            return [_revision(row) for row in connection.execute(query)]
 
     def add(self, connection: Connection, version: int, cause: str) -> None:
         """Make a version serve, inside a transaction that has the registry's lock."""

@@ -72,10 +72,11 @@ def best(engine: Engine) -> Row[Any] | None:
         return connection.execute(query.order_by(models.c.version.desc()).limit(1)).one_or_none()
 
 
-def listed(engine: Engine) -> list[Row[Any]]:
-    """Every version with all that is known of it, newest first."""
+def listed(engine: Engine, most: int) -> list[Row[Any]]:
+    """The newest versions with all that is known of them, newest first."""
+    query = select(models).order_by(models.c.version.desc()).limit(most)
     with engine.connect() as connection:
-        return [*connection.execute(select(models).order_by(models.c.version.desc()))]
+        return [*connection.execute(query)]
 
 
 def found(connection: Connection, version: int) -> Row[Any] | None:
