@@ -76,8 +76,8 @@ class Health:
         idle = 0.0 if self._beat is None else time.monotonic() - self._beat
         if idle > STUCK_AFTER:
             return f"no progress for {idle:.0f} s"
-        still = [each.topic for each in self.consumptions if each.stands_still]
-        return f"nothing of {', '.join(still)} is handled, though it waits" if still else None
+        still = ", ".join(each.topic for each in self.consumptions if each.stands_still)
+        return f"nothing of {still} is handled, though ever more waits" if still else None
 
     def ready(self) -> bool:
         with self._lock:

@@ -86,7 +86,7 @@ def test_health_says_what_is_not_handled(mine: Consumption) -> None:
     assert REGISTRY.get_sample_value("retrace_stuck") == 0
     for now, lag in ((0.0, 0), (1.0, 1), (102.0, 1)):
         mine.look({0: lag}, now)
-    assert health.stuck() == "nothing of p.task-completed is handled, though it waits"
+    assert health.stuck() == "nothing of p.task-completed is handled, though ever more waits"
     assert REGISTRY.get_sample_value("retrace_stuck") == 1
     health.move()
     mine.look({0: 1}, 103.0)
