@@ -35,7 +35,8 @@ class Consumption:
         self.places = topic.spread(settings.kafka_partitions).partitions
         self.stands_still = False
         self.mine: frozenset[int] = frozenset()
-        self._moves = 0
+        self.moves = 0
+        self.waiting = 0  # messages in its partitions, as last looked; 0 while it can't be judged
         self._still = Stillness(seconds)
         self._least = UNKNOWN
         self._consumed = metrics.CONSUMED.labels("kafka", "poll", self.topic, self.group)
@@ -94,7 +95,7 @@ class Consumption:
 
     def move(self) -> None:
         """Something was done."""
-        self._moves += 1
+        self.moves += 1
 
     def look(self, lag: Mapping[int, int] | None, now: float, *, away: bool = False) -> None:
         """Judge by how many messages wait in each partition; None: not known.
@@ -103,10 +104,12 @@ class Consumption:
         """
         if lag is not None:
             self._lag.set(sum(lag.values()))
-        grows = lag is not None and self._grows(sum(lag.get(each, 0) for each in self.mine))
-        self.stands_still = self._still.lasts(self._moves if grows and not away else None, now)
+        waiting = sum((lag or {}).get(each, 0) for each in self.mine)
+        grows = lag is not None and self._grows(waiting)
+        self.stands_still = self._still.lasts(self.moves if grows and not away else None, now)
+        self.waiting = 0 if away else waiting
 
     def _grows(self, waiting: int) -> bool:
         moves, least = self._least
-        self._least = (self._moves, min(least, waiting) if moves == self._moves else waiting)
+        self._least = (self.moves, min(least, waiting) if moves == self.moves else waiting)
         return waiting > self._least[1]

@@ -72,6 +72,15 @@ class Count:
             self._state = (state, counting.load(state))
         return self._state[1]
 
+    def stalls(self) -> int | None:
+        """What stays the same while messages wait and none is in hand; None: it goes on.
+
+        Every offset of ``completions`` is a message that comes to us in time, so that waiting
+        alone is a sign here.
+        """
+        idle = self.consumption.waiting and not self._lock.locked()
+        return self.consumption.moves if idle else None
+
     def handle(self, state: bytes, raw: Raw) -> bytes:
         """The next state after a message. Its train-requests are published when this returns."""
         began = time.monotonic()

@@ -11,7 +11,7 @@ from schemas.settings import Settings
 from streams import declare
 from streams import kafka as edge
 from streams.app import APP_ID, TABLE
-from tests.running import publish, services, settings_of, task, values_of
+from tests.running import publish, read_all, services, settings_of, task, values_of
 from tests.servers import wait_until
 
 
@@ -60,3 +60,25 @@ def test_a_recovery_that_stands_still_begins_again(
         assert later.flush(30) == 0
         publish(settings, *[task(f"b{i}") for i in range(10)])
         wait_until(lambda: requested(settings) >= {"count-15", "count-20"}, 90)
+
+
+def test_a_counter_that_stands_still_while_completions_wait_begins_again(
+    kafka: str, database_url: str, tmp_path: Path
+) -> None:
+    """The mark of a transaction waits like a message that never came to the agent."""
+    settings = settings_of(kafka, database_url, tmp_path)
+    with services(settings, "streams") as running:
+        publish(settings, *[task(f"a{i}") for i in range(10)])
+        wait_until(lambda: requested(settings) == {"count-5", "count-10"}, 60)
+        ours = {"transactional.id": f"{settings.topic_prefix}tests"}
+        producer = Producer(edge.client(settings, **ours))
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        old = read_all(settings, topics.COMPLETIONS)[-1]
+        producer.produce(settings.topic_prefix + topics.COMPLETIONS.name, old.value)
+        producer.commit_transaction(30)
+        log = running["streams"].log
+        wait_until(lambda: "though completions wait" in log.read_text(), 90)
+        running["streams"].await_ready()
+        publish(settings, *[task(f"b{i}") for i in range(10)])
+        wait_until(lambda: requested(settings) >= {"count-15", "count-20"}, 60)

@@ -49,6 +49,17 @@ def test_lag_that_only_stands_is_none(mine: Consumption) -> None:
     assert mine.stands_still
 
 
+def test_what_waits_is_only_told_of_its_own_partitions_and_while_nothing_is_away(
+    mine: Consumption,
+) -> None:
+    mine.look({0: 2, 1: 3, 2: 9}, 0.0)
+    assert mine.waiting == 5
+    mine.look({0: 2, 1: 3, 2: 9}, 1.0, away=True)
+    assert mine.waiting == 0
+    mine.look(None, 2.0)
+    assert mine.waiting == 0
+
+
 def test_a_long_piece_of_work_that_goes_on_is_alive(mine: Consumption) -> None:
     for now in range(0, 1000, 50):
         mine.move()
