@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from gateway import problems
+from gateway import pages, problems
 from gateway.face import Face
 from gateway.guard import Guard
 from gateway.link import Link
@@ -55,7 +55,9 @@ def create(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(Guard, keys=settings.api_keys)
     app.add_middleware(Measured)
-    app.include_router(router(Face(settings, health, link, tasks)))
+    face = Face(settings, health, link, tasks)
+    app.include_router(router(face))
+    pages.install(app, face)
     return app
 
 

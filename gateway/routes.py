@@ -106,7 +106,7 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
     @calls.get("/", include_in_schema=False)
     async def root(request: Request) -> Any:
         if "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse("/docs")
+            return RedirectResponse("/dashboard/")
         return {"message": "Retrace", "version": version("retrace"), "docs": "/docs"}
 
     @calls.get("/healthz", tags=["operations"], summary="Is it alive?", responses=documented(503))
