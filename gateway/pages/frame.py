@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Request
@@ -37,10 +38,11 @@ Refresh = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks: their time zone, and the theme that they chose."""
+    """Who looks: their time zone, the theme that they chose, and whether it is dark now."""
 
     zone: ZoneInfo
     theme: str
+    dark: bool
 
     def clock(self, at: datetime, form: str = "%H:%M:%S") -> str:
         """A time as the viewer's clock shows it."""
@@ -50,11 +52,13 @@ class Viewer:
 def viewer(request: Request) -> Viewer:
     """From the cookies that the page's own script sets; UTC before it ran once."""
     theme = request.cookies.get("retrace-theme", "auto")
+    scheme = THEMES.get(theme)
+    dark = request.cookies.get("retrace-scheme") == "dark" if scheme is None else scheme
     try:
-        zone = ZoneInfo(request.cookies.get("retrace-zone", "UTC").replace("%2F", "/"))
-    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo(unquote(request.cookies.get("retrace-zone", "UTC")))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         zone = ZoneInfo("UTC")
-    return Viewer(zone, theme if theme in THEMES else "auto")
+    return Viewer(zone, theme if theme in THEMES else "auto", dark)
 
 
 @contextmanager
@@ -63,7 +67,7 @@ def page(title: str, request: Request) -> Iterator[Viewer]:
     who = viewer(request)
     ui.page_title(f"{title} · Retrace")
     ui.add_head_html(f"<style>{_LOOK}</style><script>{_SCRIPT}</script>")
-    dark = ui.dark_mode(THEMES[who.theme])
+    ui.dark_mode(who.dark)
     ui.colors(primary="#0f766e", negative="#b3261e", warning="#8a5a00", positive="#1b7f4b")
     with ui.header().classes("bar"), ui.element("nav").props('aria-label="Pages"'):
         ui.link("Retrace", "/dashboard/").classes("name")
@@ -71,23 +75,18 @@ def page(title: str, request: Request) -> Iterator[Viewer]:
             link = ui.link(name, target).classes("page")
             if name == title:
                 link.props('aria-current="page"')
-        _themes(dark, who)
+        _themes()
     with ui.element("main").classes("content"):
         ui.label(title).classes("title").props('role="heading" aria-level="1"')
         yield who
 
 
-def _themes(dark: ui.dark_mode, who: Viewer) -> None:
-    def choose(theme: str) -> None:
-        dark.value = THEMES[theme]
-        ui.run_javascript(f"retraceTheme('{theme}')")
-
-    names = list(THEMES)
+def _themes() -> None:
     button = ui.button(icon="contrast").props('flat round dense aria-label="Light or dark"')
-    button.classes("theme")
-    with button, ui.menu():
-        for name in names:
-            ui.menu_item(name.capitalize(), lambda theme=name: choose(theme))
+    with button.classes("theme"), ui.menu():
+        for name in THEMES:
+            change = f"() => retraceTheme('{name}')"
+            ui.menu_item(name.capitalize()).on("click", js_handler=change)
 
 
 def pulse(refresh: Refresh, seconds: float = BEAT_SECONDS) -> None:

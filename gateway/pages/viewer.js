@@ -1,15 +1,23 @@
-// The viewer's zone and theme as cookies, and whether the page is seen.
+// The viewer's zone, theme and scheme as cookies, and whether the page is seen.
 const retraceCookie = (name, value) => {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; SameSite=Strict`;
 };
-const retraceTheme = (theme) => retraceCookie('retrace-theme', theme);
+const retraceTheme = (theme) => { retraceCookie('retrace-theme', theme); location.reload(); };
 (() => {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
-  const known = `retrace-zone=${encodeURIComponent(zone)}`;
-  if (!document.cookie.includes(known)) {
-    retraceCookie('retrace-zone', zone);
-    if (zone !== 'UTC' && document.cookie.includes(known)) location.reload();
-  }
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  const wanted = () => ({
+    'retrace-zone': Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC',
+    'retrace-scheme': dark.matches ? 'dark' : 'light',
+  });
+  const known = () => Object.entries(wanted()).every(
+    ([name, value]) => document.cookie.includes(`${name}=${encodeURIComponent(value)}`));
+  const tell = () => {
+    if (known()) return;
+    Object.entries(wanted()).forEach(([name, value]) => retraceCookie(name, value));
+    if (known()) location.reload();  // not where cookies are refused
+  };
+  tell();
+  dark.addEventListener('change', tell);
   document.addEventListener('visibilitychange', () => {
     if (window.emitEvent) emitEvent('retrace-seen', { visible: !document.hidden });
   });

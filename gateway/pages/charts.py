@@ -1,0 +1,60 @@
+"""Charts with one look: the colours of the theme, a name for those who don't see them, units.
+
+The series colours are those of look.css: Okabe and Ito's, told apart by colour-blind eyes, darker
+on light ground (https://jfly.uni-koeln.de/color/, 2008).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+
+from gateway.pages.frame import Viewer
+
+SERIES = {
+    False: ("#0072b2", "#b34d00", "#007a5a", "#9c4a7d", "#515c63"),
+    True: ("#56b4e9", "#e69f00", "#2fc79b", "#e39cc5", "#a9b4ba"),
+}
+TEXT = {False: "#1b2226", True: "#e8ecee"}
+SOFT = {False: "#515c63", True: "#a9b4ba"}
+LINE = {False: "#d5dadd", True: "#39434a"}
+GROUND = {False: "#ffffff", True: "#1d2327"}
+
+
+def chart(who: Viewer, name: str, options: dict[str, Any]) -> ui.echart:
+    """A chart of ``options`` (ECharts') with this accessible name. Change ``element.options`` in
+    place to update it; it is sent when it changed."""
+    base: dict[str, Any] = {
+        "color": list(SERIES[who.dark]),
+        "backgroundColor": "transparent",
+        "textStyle": {"color": TEXT[who.dark], "fontFamily": "system-ui, sans-serif"},
+        "animation": False,
+        "aria": {"enabled": True, "label": {"description": name}},
+        "grid": {"left": 8, "right": 16, "top": 36, "bottom": 8, "containLabel": True},
+        "legend": {"textStyle": {"color": SOFT[who.dark]}, "top": 0, "icon": "roundRect"},
+        "tooltip": {
+            "trigger": "axis",
+            "backgroundColor": GROUND[who.dark],
+            "borderColor": LINE[who.dark],
+            "textStyle": {"color": TEXT[who.dark]},
+            "renderMode": "richText",
+        },
+    }
+    element = ui.echart({**base, **options}).classes("chart")
+    return element.props(f'role="img" aria-label="{name}"')
+
+
+def axis(who: Viewer, kind: str, name: str = "", **more: Any) -> dict[str, Any]:
+    """An axis of ECharts' ``kind`` (value, log, time, category), named with its unit."""
+    return {
+        "type": kind,
+        "name": name,
+        "nameTextStyle": {"color": SOFT[who.dark]},
+        "nameLocation": "middle" if kind != "category" else "end",
+        "nameGap": 28,
+        "axisLabel": {"color": SOFT[who.dark]},
+        "axisLine": {"lineStyle": {"color": LINE[who.dark]}},
+        "splitLine": {"lineStyle": {"color": LINE[who.dark]}},
+        **more,
+    }
