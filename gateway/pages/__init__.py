@@ -32,6 +32,7 @@ def install(app: FastAPI, face: Face) -> None:
         title="Retrace",
         favicon=frame.ICON,
         dark=None,
+        language="en-US",
         tailwind=False,
         show_welcome_message=False,
         storage_secret=secrets.token_urlsafe(32),

@@ -135,7 +135,7 @@ def _check_bad_input(client: httpx.Client) -> None:
 def _check_pages(client: httpx.Client) -> None:
     assert client.get("/").json()["docs"] == "/docs"
     browser = client.get("/", headers={"Accept": "text/html"})
-    assert (browser.status_code, browser.headers["location"]) == (307, "/docs")
+    assert (browser.status_code, browser.headers["location"]) == (307, "/dashboard/")
     page = client.get("/docs")
     assert page.status_code == 200
     assert "https://" not in page.text.replace("https://www.w3.org", "")

@@ -1,0 +1,77 @@
+"""The pages in a real browser, on the real system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from gateway.pages.frame import PAGES
+from schemas.settings import Settings
+from tests import browser as browsing
+from tests.running import publish, services, settings_of, task
+from tests.servers import fresh_database, wait_until
+
+ALL = ("streams", "trainer", "inference", "gateway")
+ODD = "<script>alert(1)</script>"
+LONG = "🎲" * 128
+
+
+@pytest.fixture(scope="module")
+def system(
+    kafka: str, postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """A running system with a version that serves, and learners of odd names."""
+    with fresh_database(postgres) as url:
+        settings = settings_of(kafka, url, tmp_path_factory.mktemp("pages"), train_epochs=3)
+        with services(settings, *ALL):
+            names = ["ada", ODD, LONG, "grace"]
+            tasks = [task(f"p{i}", user_id=names[i % 4]) for i in range(20)]
+            publish(settings, *tasks)
+            wait_until(lambda: _serves(settings), 120)
+            yield settings
+
+
+def _serves(settings: Settings) -> bool:
+    status = httpx.get(f"{base(settings)}/status", timeout=10).json()
+    return bool(status["serving"] and status["counter"].get("completions") == 20)
+
+
+def base(settings: Settings) -> str:
+    return f"http://127.0.0.1:{settings.gateway_port}"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browsing.chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", list(PAGES))
+def test_every_page_is_whole(
+    system: Settings, chromium: Browser, path: str, scheme: str, width: int
+) -> None:
+    context = chromium.new_context(
+        color_scheme=scheme,  # type: ignore[arg-type]
+        viewport={"width": width, "height": 900},
+        timezone_id="America/New_York",
+    )
+    page = context.new_page()
+    page.goto(base(system) + path)  # tells its zone and scheme, and loads itself again
+    page.wait_for_function("document.cookie.includes('retrace-zone=America%2FNew_York')")
+    page.wait_for_load_state("networkidle")
+    errors = browsing.Errors(page)
+    page.goto(base(system) + path)
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_load_state("networkidle")
+    dark = page.evaluate("document.body.classList.contains('body--dark')")
+    browsing.shoot(page, f"{PAGES[path].lower()}-{scheme}-{width}")
+    assert dark == (scheme == "dark")
+    assert errors == []
+    assert browsing.overflow(page) == 0
+    assert browsing.barriers(page) == []
+    context.close()
