@@ -158,6 +158,30 @@ def freshness(
     command.run(command.Asked(completions, repeats, peer_epochs), as_json=as_json)
 
 
+@bench_app.command()
+def pages(
+    viewers: Annotated[int, typer.Option(min=1, max=1000, help="Live pages that are open.")] = 100,
+    posts: Annotated[
+        float, typer.Option(min=1, max=1000, help="Tasks asked for a second, over HTTP.")
+    ] = 50,
+    rate: Annotated[
+        float, typer.Option(min=1, max=10_000, help="Predictions a second, over Kafka.")
+    ] = 150,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long, each time.")] = 20,
+    learners: Annotated[int, typer.Option(min=50, max=99_999, help="Who is asked about.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """What live viewers cost: milliseconds of a POST with nobody, viewers, and hidden tabs.
+
+    All four services on servers as for `bench ingest`. The peer is the same load while nobody
+    looks; hidden tabs should cost nothing.
+    """
+    from benchmarks import pages as command
+
+    asked = command.Asked(viewers, posts, rate, seconds, learners)
+    command.run(asked, as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
     return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
 
