@@ -52,12 +52,14 @@ def add(calls: APIRouter, face: Face) -> None:
 
 
 async def _asked(face: Face, kind: type[E], **fields: Any) -> E:
+    """Knows the learner's completions that were published here, as predictions do."""
     wait = face.settings.prediction_timeout_seconds
     expires_at = datetime.now(UTC) + timedelta(seconds=wait)
     request = PredictionRequest(request_id=str(uuid.uuid4()), expires_at=expires_at, **fields)
     try:
         async with asyncio.timeout(wait):
-            reply = await face.link.inquire(request, kind)
+            after, _ = await face.link.places.of(request.user_id)
+            reply = await face.link.inquire(request.model_copy(update={"after": after}), kind)
     except TimeoutError:
         reply = None
     if isinstance(reply, kind):
