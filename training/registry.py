@@ -49,7 +49,10 @@ class Registry:
         with self.engine.begin() as connection:
             rows = upsert(train_requests).on_conflict_do_nothing()
             connection.execute(rows, [_row(request) for request in requests])
-            return _outcomes(connection, [request.request_id for request in requests])
+            found = _outcomes(connection, [request.request_id for request in requests])
+            for request_id, ended in found.items():  # where a version told of a row that was lost
+                _set_state(connection, request_id, ended.state, ended.reason, ended.version)
+            return found
 
     def most_published(self) -> int:
         """The most completions that a count request was published for; 0 for none."""

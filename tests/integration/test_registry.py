@@ -141,6 +141,10 @@ def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
     again = note(fresh, request(15))
     assert again is not None
     assert again.state == "published"
+    with engine.connect() as connection:  # nothing waits that has ended
+        states = connection.execute(text("SELECT state, version FROM train_requests")).all()
+    assert [tuple(each) for each in states] == [("published", 2)]
+    assert fresh.most_published() == 15
     assert published(fresh, 20).version == 3
 
 
