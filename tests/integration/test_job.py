@@ -429,7 +429,7 @@ def test_a_training_from_the_log_is_nothing_that_others_go_on_from(
     job = site.job(fitter)
     site.published(job, 60)
     publish(site.settings, *(completed(at).model_dump(mode="json") for at in range(30, 80)))
-    found = replay.resolve(site.settings, replay.Wish())
+    found = replay.resolve(site.settings, replay.Wish(), datetime.now(UTC))
     wanted = replay.request(found, replay.look(site.settings, found.spans, NOW), NOW)
     site.registry.note([wanted])
     assert job.run(wanted) == Ended("published", None, 2)
