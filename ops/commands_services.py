@@ -47,7 +47,7 @@ def _configured(service: str) -> Settings:
     from ops import local
     from streams import logs, traces
 
-    settings = local.settings()
+    settings = local.of_service(service)
     logs.configure(settings, service)
     traces.configure(service)
     return settings

@@ -40,6 +40,14 @@ def settings() -> Settings:
     return with_stack(load())
 
 
+def of_service(name: str) -> Settings:
+    """Those of a service that is to run here: its port of 0 is any free one."""
+    given, port = load(), f"{name}_port"
+    return with_stack(given).model_copy(
+        update={port: getattr(given, port)} if port in given.model_fields_set else {}
+    )
+
+
 def with_stack(given: Settings) -> Settings:
     """Fill in the local stack's servers, and ports, where the environment names none; a port of 0
     is any, which the stack has chosen."""

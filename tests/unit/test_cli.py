@@ -185,6 +185,9 @@ def test_a_port_of_zero_is_what_the_local_stack_has_chosen(
     monkeypatch.setenv("RETRACE_TRAINER_PORT", "4000")
     found = local.settings()
     assert (found.streams_port, found.trainer_port, found.gateway_port) == (4911, 4000, 4913)
+    second = local.of_service("streams")  # beside the stack's own
+    assert (second.streams_port, second.trainer_port, second.gateway_port) == (0, 4000, 4913)
+    assert local.of_service("gateway").gateway_port == 4913
 
 
 def test_settings_as_markdown_is_the_readmes_table() -> None:
