@@ -2,88 +2,22 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from gateway import inquiries, metrics, status
+from gateway import inquiries, practice, status
 from gateway.face import Face, stored
+from gateway.practice import CompletedTask, Completion, NewTask, Task
 from gateway.problems import Problem, documented, response
-from gateway.tasks import completion
-from schemas.events import Prediction, PredictionRequest
-from schemas.fields import Id, Label, Seconds
+from schemas.fields import Id
 from streams import traces
-
-DEFAULT = {
-    "predicted_correct": 0.5,
-    "predicted_time_seconds": 60.0,
-    "seconds_low": 5.0,
-    "seconds_high": 600.0,
-    "source": "default",
-    "reason": "timeout",
-    "model_version": None,
-}
-
-
-class NewTask(BaseModel):
-    """A task to be practised."""
-
-    model_config = ConfigDict(extra="forbid")
-    user_id: Id
-    topic: Id
-    difficulty: Label
-
-
-class Completion(BaseModel):
-    """How a task went; ``actual_time_seconds`` over 0 and at most a day."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-    is_correct: bool
-    actual_time_seconds: Seconds
-
-
-class Task(BaseModel):
-    """A task, the prediction that was shown with it, and its outcome where it has one."""
-
-    model_config = ConfigDict(protected_namespaces=())
-    id: str
-    user_id: str
-    topic: str
-    difficulty: str
-    created_at: datetime
-    completed: bool
-    completed_at: datetime | None = None
-    is_correct: bool | None = None
-    actual_time_seconds: float | None = None
-    predicted_correct: float | None = None
-    predicted_time_seconds: float | None = None
-    seconds_low: float | None = None
-    seconds_high: float | None = None
-    source: str | None = None
-    reason: str | None = None
-    model_version: int | None = None
-
-
-class Counter(BaseModel):
-    """The counter as last seen: ``since_last_request`` of ``every``."""
-
-    completions: int
-    since_last_request: int
-    every: int
-
-
-class CompletedTask(Task):
-    """A completed task and the counter."""
-
-    counter: Counter
 
 
 class TaskPage(BaseModel):
@@ -150,22 +84,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
     )
     async def create(new: NewTask, sent: Request) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""
-        task_id, now = str(uuid.uuid4()), datetime.now(UTC)
-        wait = face.settings.prediction_timeout_seconds
-        request = PredictionRequest(
-            request_id=task_id,
-            task_id=task_id,
-            started_at=now,
-            expires_at=now + timedelta(seconds=wait),
-            **new.model_dump(),
-        )
-        parent, root = _caller(sent), traces.of_task(task_id)
-        with traces.span("POST /practice-tasks", parent, kind="server", root=root):
-            prediction = await face.link.ask(request, wait)
-            task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
-            await stored(face.tasks.issue, {"task_id": task_id, **task})
-        metrics.ISSUED.labels(task["source"], "answered" if prediction else "timeout").inc()
-        return Task(id=task_id, completed=False, **task)
+        return await practice.ask(face, new, _caller(sent))
 
     @calls.patch(
         "/practice-tasks/{task_id}",
@@ -175,20 +94,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
     )
     async def complete(task_id: Id, how: Completion, sent: Request) -> CompletedTask:
         """Say how a task went. The first time fixes it; again is fine, otherwise is a conflict."""
-        now, began = datetime.now(UTC), time.monotonic()
-        claim = await stored(
-            face.tasks.claim, task_id, how.is_correct, how.actual_time_seconds, now
-        )
-        if claim.state == "unknown":
-            raise Problem(404, "no task of this id was issued here")
-        if claim.state == "different":
-            raise Problem(409, "this task was completed before with another outcome")
-        if claim.task["completed_at"] is not None and claim.task["published_at"] is None:
-            parent = _caller(sent) or traces.of_task(task_id)
-            name = "PATCH /practice-tasks/{task_id}"
-            with traces.span(name, parent, kind="server", began=began):
-                face.link.publish(completion(claim.task))
-        return CompletedTask(**_task({**claim.task, "completed": True}), counter=claim.counter)
+        return await practice.complete(face, task_id, how, _caller(sent))
 
     @calls.get(
         "/practice-tasks",
@@ -213,25 +119,6 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
 def _caller(sent: Request) -> str | None:
     """The trace that a caller is in."""
     return traces.checked(sent.headers.get(traces.HEADER))
-
-
-def _shown(prediction: Prediction | None) -> dict[str, Any]:
-    if prediction is None:
-        return DEFAULT
-    return {
-        "predicted_correct": prediction.p_correct,
-        "predicted_time_seconds": prediction.expected_seconds,
-        "seconds_low": prediction.seconds_low,
-        "seconds_high": prediction.seconds_high,
-        "source": prediction.source,
-        "reason": prediction.reason,
-        "model_version": prediction.model_version,
-    }
-
-
-def _task(row: dict[str, Any]) -> dict[str, Any]:
-    values = {**row, "id": row["task_id"]}
-    return {name: values[name] for name in Task.model_fields}
 
 
 def _cursor(task: Task) -> str:

@@ -12,13 +12,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from gateway.tasks import Tasks
 from ops.embedded_kafka import EmbeddedKafka
 from ops.kafka_jars import kafka_libraries
 from ops.machine import free_port
 from ops.supervisor import Supervisor
 from schemas import topics
 from schemas.settings import Settings
-from tests.running import Service, services, settings_of, values_of
+from streams import database
+from tests.running import Service, read_all, services, settings_of, values_of
 from tests.servers import wait_until
 
 NEW = {"user_id": "ada", "topic": "fractions", "difficulty": "easy"}
@@ -152,3 +154,41 @@ def _check_two_claims_at_once(client: httpx.Client) -> None:
         ]
         statuses = sorted(call.result().status_code for call in calls)
     assert statuses == [200] * 4 + [409] * 4
+
+
+def test_inquiries_name_the_newest_completion_that_was_published_here(
+    kafka: str, database_url: str, tmp_path: Path
+) -> None:
+    """Without inference nobody answers; what was asked stands in the log."""
+    settings = settings_of(kafka, database_url, tmp_path)
+    with services(settings, "gateway"), client_of(settings) as client:
+        first, other = (
+            client.post("/practice-tasks", json={**NEW, "user_id": user}).json()["id"]
+            for user in ("ada", "ben")
+        )
+        assert client.patch(f"/practice-tasks/{first}", json=DONE).status_code == 200
+        wait_until(lambda: _is_published(settings, first), 30)
+        wait_until(lambda: _asks(client, settings), 30)
+        for path in (f"/practice-tasks/{first}/why", "/learners/ada/forecast"):
+            assert client.get(path).status_code == 503, path
+        assert client.get(f"/practice-tasks/{other}/why").status_code == 503
+    (done,) = read_all(settings, topics.TASK_COMPLETED)
+    asked = values_of(settings, topics.PREDICTION_REQUEST)
+    told = {(a["purpose"], a["user_id"]): a.get("after") for a in asked}
+    place = f"{done.partition}@{done.offset}"
+    assert (told["why", "ada"], told["forecast", "ada"]) == (place, place)
+    assert told["why", "ben"] is None
+
+
+def _asks(client: httpx.Client, settings: Settings) -> bool:
+    """Whether the gateway is linked to Kafka: its questions arrive there."""
+    client.get("/learners/nobody/forecast")
+    return bool(values_of(settings, topics.PREDICTION_REQUEST))
+
+
+def _is_published(settings: Settings, task_id: str) -> bool:
+    """Whether the broker's acknowledgement was noted, which is after the place was."""
+    engine = database.connect(settings.database_url.get_secret_value(), "tests")
+    task = Tasks(engine, settings.train_every).issued(task_id)
+    engine.dispose()
+    return task is not None and task["published_at"] is not None
