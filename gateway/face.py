@@ -14,6 +14,7 @@ from schemas.settings import Settings
 from streams.health import Health
 
 STORE_SECONDS = 0.25
+PAGE_SECONDS = 2.0  # a page's own reads
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class Face:
     tasks: Tasks
 
 
-async def stored(work: Any, *args: Any) -> Any:
+async def stored(work: Any, *args: Any, seconds: float = STORE_SECONDS) -> Any:
     """A store call off the event loop; a problem where it takes too long to keep the promise."""
     try:
-        with anyio.fail_after(STORE_SECONDS):
+        with anyio.fail_after(seconds):
             return await anyio.to_thread.run_sync(work, *args, abandon_on_cancel=True)
     except TimeoutError:
         raise store_away() from None

@@ -1,0 +1,116 @@
+"""PURE: what the page of practice says of a prediction, an outcome and the counter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.practice import Task
+from gateway.ranking import Practised
+
+SOURCES = {"lstm": "the networks", "lnirt": "LNIRT", "default": "the default"}
+ENDS = {
+    "running": "it runs now",
+    "waiting": "it waits for the trainer",
+    "superseded": "a later request took its place",
+    "rejected": "it ended without a new version",
+    "failed": "it failed",
+}
+
+
+def seconds(value: float) -> str:
+    """12.3 s, 24 s, 5 min 10 s."""
+    if value < 9.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+
+
+def percent(probability: float) -> str:
+    return f"{probability * 100:.0f} %"
+
+
+def interval(task: Task) -> str:
+    """The 80 % interval of the seconds."""
+    low, high = task.seconds_low, task.seconds_high
+    return "" if low is None or high is None else f"80 %: {seconds(low)} to {seconds(high)}"
+
+
+def origin(task: Task) -> str:
+    """What answered."""
+    version = "no version" if task.model_version is None else f"version {task.model_version}"
+    return f"{SOURCES.get(task.source or '', task.source)} ({task.source}), {version}"
+
+
+def outcome(task: Task) -> str:
+    """How a completed task went, beside what was predicted of it."""
+    if task.predicted_correct is None or task.predicted_time_seconds is None:
+        return "Nothing had been predicted."
+    chance, expected = percent(task.predicted_correct), seconds(task.predicted_time_seconds)
+    likely = task.predicted_correct >= 0.5
+    surprise = "as was likelier" if likely == task.is_correct else "which was less likely"
+    return f"Predicted: right with {chance}, {surprise}; {expected}, {_speed(task)}."
+
+
+def _speed(task: Task) -> str:
+    taken, low, high = task.actual_time_seconds or 0.0, task.seconds_low, task.seconds_high
+    if low is not None and taken < low:
+        return "and it was quicker than the 80 % interval"
+    if high is not None and taken > high:
+        return "and it took longer than the 80 % interval"
+    return "and it lay within the 80 % interval"
+
+
+@dataclass(frozen=True)
+class Dots:
+    """``filled`` of ``every``; at the last one a training is asked for, and the next is the first
+    again. ``asked_at`` is the completion that it was asked for at, 0 before the first."""
+
+    filled: int
+    every: int
+    asked_at: int
+    total: int
+
+    @classmethod
+    def of(cls, counter: Mapping[str, int]) -> Dots:
+        """From the counter as the store has it."""
+        total, since, every = (
+            counter[name] for name in ("completions", "since_last_request", "every")
+        )
+        return cls(every if total and not since else since, every, total - since, total)
+
+    def words(self) -> str:
+        """What the dots show."""
+        done = "1 completion" if self.total == 1 else f"{self.total} completions"
+        if self.filled == self.every:
+            return f"{done}: training asked for"
+        return f"{done}: {self.filled} of {self.every} until the next training is asked for"
+
+
+def training(asked_at: int, request: Mapping[str, object] | None) -> str:
+    """What became of the train-request of a completion."""
+    if not asked_at:
+        return "No training has been asked for yet."
+    began = f"Training asked for at completion {asked_at}"
+    if request is None:
+        return f"{began}; the trainer has not taken it up yet."
+    if request["state"] == "published":
+        return f"{began}: version {request['version']} was published."
+    return f"{began}: {ENDS.get(str(request['state']), request['state'])}."
+
+
+def recorded(number: int, every: int) -> str:
+    """The number that a completion got, and what follows from it."""
+    if number % every == 0:
+        return f"It is completion {number}: training asked for."
+    return f"It is completion {number}."
+
+
+def so_far(done: Mapping[tuple[str, str], Practised], remembered: int) -> str:
+    """How much a learner has practised."""
+    tasks = sum(past.tasks for past in done.values())
+    if not tasks:
+        return "A new learner: nobody of this name has completed a task yet."
+    if tasks >= remembered:
+        return f"{remembered} tasks and more so far."
+    return "1 task so far." if tasks == 1 else f"{tasks} tasks so far."
