@@ -70,9 +70,10 @@ def page(title: str, request: Request) -> Iterator[Viewer]:
     ui.dark_mode(who.dark)
     ui.colors(primary="#0f766e", negative="#b3261e", warning="#8a5a00", positive="#1b7f4b")
     with ui.header().classes("bar"), ui.element("nav").props('aria-label="Pages"'):
-        ui.link("Retrace", "/dashboard/").classes("name")
+        ui.link("Retrace", "/").classes("name")
         for target, name in PAGES.items():
-            link = ui.link(name, target).classes("page")
+            # NiceGUI puts its mount path before an address that begins with a slash.
+            link = ui.link(name, target.removeprefix("/dashboard")).classes("page")
             if name == title:
                 link.props('aria-current="page"')
         _themes()
