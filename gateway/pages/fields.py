@@ -9,10 +9,11 @@ from typing import Any
 from nicegui import ui
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.fields import Id, Label, Seconds
+from schemas.fields import Id, Label, Probability, Seconds
 
 MOST = 20
 IDS, LABELS, SECONDS = TypeAdapter(Id), TypeAdapter(Label), TypeAdapter(Seconds)
+CHANCES = TypeAdapter(Probability)
 Suggest = Callable[[str], Awaitable[list[str]]]
 WORDS = {
     "string_too_short": "fill this in",
@@ -20,7 +21,9 @@ WORDS = {
     "string_unicode": "holds what is no character",
     "value_error": "must not hold a NUL character",
     "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
+    "float_type": "fill this in",
 }
 
 
@@ -45,7 +48,7 @@ class Field(ui.input):
         super().__init__(label, value=value, validation=self._shown)
         self.kind, self.suggest = kind, suggest
         self.error = self._shown(value)
-        self.props("outlined dense debounce=250 autocomplete=off spellcheck=false")
+        self.props("outlined dense autocomplete=off spellcheck=false")
         # The input names its list so, and leaves it out on a desktop.
         self._list = ui.element("datalist").props(f"id={self.html_id}-datalist")
         self.on_value_change(self.offer).on("focus", self.offer, [])
@@ -55,13 +58,27 @@ class Field(ui.input):
 
     async def offer(self) -> None:
         """List what begins as what is typed."""
-        found = [] if self.error else await self.suggest(self.value or "")
-        if self.is_deleted or found == [each.props["value"] for each in self._list]:
+        typed = self.value or ""
+        found = [] if self.error else await self.suggest(typed)
+        if (
+            self.is_deleted
+            or typed != (self.value or "")
+            or found == [each.props["value"] for each in self._list]
+        ):
             return
         self._list.clear()
         with self._list:
             for name in found:
                 ui.element("option").props["value"] = name
+
+    @property
+    def hint(self) -> str:
+        """What stands below the field while nothing is wrong."""
+        return str(self.props.get("hint", ""))
+
+    @hint.setter
+    def hint(self, words: str) -> None:
+        self.props["hint"] = words
 
     def take(self) -> str | None:
         """The value, or None: then the field says why."""
@@ -72,3 +89,11 @@ class Field(ui.input):
 def beginning(names: tuple[str, ...], part: str) -> list[str]:
     """Those of the names that begin so, whatever the case."""
     return [name for name in names if name.casefold().startswith(part.casefold())][:MOST]
+
+
+def number(words: str, otherwise: float) -> float:
+    """A number of an address; ``otherwise`` where it is none that a chance can be."""
+    try:
+        return float(CHANCES.validate_python(words))
+    except ValidationError:
+        return otherwise

@@ -29,6 +29,6 @@ def fact(name: str) -> ui.label:
 
 
 def address(page: str, **values: str) -> str:
-    """A page's address with these values, the empty ones left out."""
+    """A page's address below the pages' own, with these values, the empty ones left out."""
     query = urlencode({name: value for name, value in values.items() if value})
-    return f"/dashboard/{page}" + (f"?{query}" if query else "")
+    return f"/{page}" + (f"?{query}" if query else "")

@@ -44,21 +44,14 @@ def origin(task: Task) -> str:
 
 def outcome(task: Task) -> str:
     """How a completed task went, beside what was predicted of it."""
-    if task.predicted_correct is None or task.predicted_time_seconds is None:
-        return "Nothing had been predicted."
-    chance, expected = percent(task.predicted_correct), seconds(task.predicted_time_seconds)
-    likely = task.predicted_correct >= 0.5
-    surprise = "as was likelier" if likely == task.is_correct else "which was less likely"
-    return f"Predicted: right with {chance}, {surprise}; {expected}, {_speed(task)}."
-
-
-def _speed(task: Task) -> str:
     taken, low, high = task.actual_time_seconds or 0.0, task.seconds_low, task.seconds_high
-    if low is not None and taken < low:
-        return "and it was quicker than the 80 % interval"
-    if high is not None and taken > high:
-        return "and it took longer than the 80 % interval"
-    return "and it lay within the 80 % interval"
+    if task.predicted_correct is None or low is None or high is None:
+        return "Nothing was predicted."
+    where = "below" if taken < low else "above" if taken > high else "within"
+    return (
+        f"Right was predicted with {percent(task.predicted_correct)}; "
+        f"{seconds(taken)} is {where} the 80 % interval of {seconds(low)} to {seconds(high)}."
+    )
 
 
 @dataclass(frozen=True)
@@ -102,15 +95,15 @@ def training(asked_at: int, request: Mapping[str, object] | None) -> str:
 def recorded(number: int, every: int) -> str:
     """The number that a completion got, and what follows from it."""
     if number % every == 0:
-        return f"It is completion {number}: training asked for."
-    return f"It is completion {number}."
+        return f"This is completion {number}: training asked for."
+    return f"This is completion {number}."
 
 
 def so_far(done: Mapping[tuple[str, str], Practised], remembered: int) -> str:
     """How much a learner has practised."""
     tasks = sum(past.tasks for past in done.values())
     if not tasks:
-        return "A new learner: nobody of this name has completed a task yet."
+        return "New: no task completed yet"
     if tasks >= remembered:
-        return f"{remembered} tasks and more so far."
-    return "1 task so far." if tasks == 1 else f"{tasks} tasks so far."
+        return f"{remembered} tasks and more so far"
+    return "1 task so far" if tasks == 1 else f"{tasks} tasks so far"

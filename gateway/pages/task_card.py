@@ -32,7 +32,7 @@ class TaskCard:
         self.face, self.who, self.answered = face, who, answered
         self.task: Task | None = None
         self.open = False
-        with ui.element("section").classes("card task-card"):
+        with ui.element("section").classes("card task"):
             heading("Your task")
             self.empty = ui.label(EMPTY).classes("empty")
             with ui.element("div").classes("card-body") as self.body:
@@ -54,29 +54,29 @@ class TaskCard:
         ui.button("Why?", on_click=self._why).props("flat dense no-caps").classes("self-start")
 
     def _answer(self) -> None:
+        self.answer = ui.element("div").classes("task-end")
+        with self.answer:
+            self._asked()
+
+    def _asked(self) -> None:
         with ui.element("div").classes("row-of"):
             self.clock = ui.label("0:00").classes("practice-clock").props("role=timer")
             self.typed = ui.number("Seconds, if not the clock's").props("outlined dense min=0")
         self.problem = ui.label("").classes("bad").props("role=alert")
         with ui.element("div").classes("row-of"):
-            self.buttons = [
-                self._button(words, is_correct, color)
-                for words, is_correct, color in (
-                    ("Right", True, "positive"),
-                    ("Wrong", False, "negative"),
-                )
-            ]
+            self._button("✓ Right", True, "positive")
+            self._button("✗ Wrong", False, "negative")
 
-    def _button(self, words: str, is_correct: bool, color: str) -> ui.button:
+    def _button(self, words: str, is_correct: bool, color: str) -> None:
         async def press(event: GenericEventArguments) -> None:
             await self._complete(is_correct, event.args)
 
         taken = f"() => emit(retraceClock.taken('{self.typed.html_id}'))"
         button = ui.button(words, color=color).props("no-caps unelevated")
-        return button.on("click", press, js_handler=taken)
+        button.on("click", press, js_handler=taken)
 
     def _outcome(self, again: Callable[[], Awaitable[None]]) -> None:
-        with ui.element("div").classes("outcome").props("aria-live=polite") as self.outcome:
+        with ui.element("div").classes("task-end").props("aria-live=polite") as self.outcome:
             self.result = ui.label("").classes("what")
             self.beside = ui.label("").classes("prose")
             self.number = ui.label("").classes("soft")
@@ -86,14 +86,14 @@ class TaskCard:
     def show(self, task: Task) -> None:
         """Give the learner this task; its clock runs from now on."""
         self.task, self.open = task, True
-        self.empty.visible, self.body.visible, self.outcome.visible = False, True, False
+        self.empty.visible, self.body.visible = False, True
+        self._turn(asks=True)
         self.what.text = f"{task.topic}, {task.difficulty}"
         self.chance.text = phrases.percent(task.predicted_correct or 0.0)
         self.seconds.text = phrases.seconds(task.predicted_time_seconds or 0.0)
         self.interval.text = phrases.interval(task)
         self.origin.text = f"From {phrases.origin(task)}: {task.reason}."
         self.problem.text, self.typed.value = "", None
-        self._able(True)
         start = f"retraceClock.start('{self.clock.html_id}')"
         ui.run_javascript(f"{start}; document.getElementById('{self.what.html_id}').focus()")
 
@@ -114,23 +114,22 @@ class TaskCard:
 
     def _ended(self, done: CompletedTask) -> None:
         ui.run_javascript("retraceClock.stop()")
-        self._able(False)
         word = "✓ Right" if done.is_correct else "✗ Wrong"
         self.result.text = f"{word} in {phrases.seconds(done.actual_time_seconds or 0.0)}"
         self.result.classes(
             add="good" if done.is_correct else "bad", remove="bad" if done.is_correct else "good"
         )
         self.beside.text, self.number.text = phrases.outcome(done), "Being recorded."
-        self.outcome.visible = True
+        self._turn(asks=False)
 
     def recorded(self, task_id: str, words: str) -> None:
         """Tell of the completion's number, where this task is still shown."""
         if self.task is not None and self.task.id == task_id:
             self.number.text = words
 
-    def _able(self, able: bool) -> None:
-        for each in (*self.buttons, self.typed):
-            each.set_enabled(able)
+    def _turn(self, *, asks: bool) -> None:
+        """Show the buttons, or in their place how it went."""
+        self.answer.visible, self.outcome.visible = asks, not asks
 
     async def _why(self) -> None:
         if self.task is not None:

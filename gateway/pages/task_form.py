@@ -42,7 +42,6 @@ class TaskForm:
     def __init__(self, face: Face, who: Viewer, known: Kept[words.Words], filled: NewTask) -> None:
         self.face, self.who, self.known = face, who, known
         self.user = learner(face, who, filled.user_id)
-        self.about = ui.label("").classes("soft two-lines").props("role=status")
         self.topic = fields.Field("Topic", filled.topic, fields.IDS, self._topics)
         self.difficulty = fields.Field(
             "Difficulty", filled.difficulty, fields.LABELS, self._difficulties
@@ -65,7 +64,8 @@ class TaskForm:
         """Say how much this learner has practised."""
         read = stored(learners.practised, self.face.tasks.engine, user_id, seconds=PAGE_SECONDS)
         done, trouble = await tried(self.face, self.who, read)
-        self.about.text = trouble or phrases.so_far(done or {}, learners.REMEMBERED)
+        self.note.text = trouble or self.note.text
+        self.user.hint = "" if done is None else phrases.so_far(done, learners.REMEMBERED)
 
     async def words(self) -> words.Words | None:
         """Those of the serving version; None where they cannot be read, which the form says."""

@@ -53,7 +53,7 @@ class Practice:
         self.face, self.who = face, who
         self._once_more: Callable[[], Awaitable[None]] = self.get
         self._busy = False
-        with ui.element("div").classes("cards"):
+        with ui.element("div").classes("practice"):
             with ui.element("section").classes("card"):
                 parts.heading("Learner and task")
                 self.form = TaskForm(face, who, known, given)
