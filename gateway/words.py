@@ -37,6 +37,6 @@ def known(engine: Engine, root_url: str) -> Words:
     if serving is None:
         return Words()
     _, metadata = artifacts.inspect(root_url, serving.artifact)
-    encoder = metadata["encoder"]
-    topics, difficulties = (tuple(sorted(encoder[name])) for name in ("topics", "difficulties"))
-    return Words(serving.version, topics, difficulties)
+    encoder = metadata.get("encoder", {})
+    names = (sorted(encoder.get(kind, ())) for kind in ("topics", "difficulties"))
+    return Words(serving.version, *map(tuple, names))

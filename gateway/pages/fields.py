@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nicegui import ui
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from schemas.fields import Id, Label, Probability, Seconds
 
 MOST = 20
-IDS, LABELS, SECONDS = TypeAdapter(Id), TypeAdapter(Label), TypeAdapter(Seconds)
-CHANCES = TypeAdapter(Probability)
+FINITE = ConfigDict(allow_inf_nan=False)
+IDS, LABELS = TypeAdapter(Id), TypeAdapter(Label)
+SECONDS = TypeAdapter(Seconds, config=FINITE)
+CHANCES = TypeAdapter(Probability, config=FINITE)
 Suggest = Callable[[str], Awaitable[list[str]]]
 WORDS = {
     "string_too_short": "fill this in",
@@ -24,6 +26,7 @@ WORDS = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
     "float_type": "fill this in",
+    "finite_number": "not a number",
 }
 
 
