@@ -24,6 +24,7 @@ class LastTasks:
 
     def __init__(self, face: Face, who: Viewer) -> None:
         self.face, self.who = face, who
+        self.away = False
         with ui.element("section").classes("card wide"):
             heading("Last tasks")
             self.empty = ui.label("Choose a learner: the last tasks appear here.").classes("empty")
@@ -42,6 +43,7 @@ class LastTasks:
         rows, trouble = await tried(self.face, self.who, read)
         if self.rows.is_deleted:
             return
+        self.away = rows is None
         self.empty.text, self.empty.visible = trouble or EMPTY, not rows
         self.table.visible = bool(rows)
         self._fill(rows or [])

@@ -22,8 +22,10 @@ def seconds(value: float) -> str:
     """12.3 s, 24 s, 5 min 10 s."""
     if value < 9.95:
         return f"{value:.1f} s"
-    whole = round(value)
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min {whole % 60} s"
+    minutes, rest = divmod(round(value), 60)
+    if minutes < 2:
+        return f"{round(value)} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
 def percent(probability: float) -> str:
@@ -37,9 +39,12 @@ def interval(task: Task) -> str:
 
 
 def origin(task: Task) -> str:
-    """What answered."""
-    version = "no version" if task.model_version is None else f"version {task.model_version}"
-    return f"{SOURCES.get(task.source or '', task.source)} ({task.source}), {version}"
+    """What answered, and why that."""
+    reason = "no prediction came in time" if task.reason == "timeout" else task.reason
+    if task.model_version is None:
+        return f"The default, without a model: {reason}."
+    source = SOURCES.get(task.source or "", "")
+    return f"From {source} ({task.source}), version {task.model_version}: {reason}."
 
 
 def outcome(task: Task) -> str:

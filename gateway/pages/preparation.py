@@ -92,10 +92,11 @@ class Preparation:
     def _tell(self, user_id: str, part: str, trouble: str) -> None:
         target = TARGET if self.target.error else float(self.target.value)
         suggested = self.found.suggested(target) if self.found else []
-        self.note.text = trouble or instead(self.found, part)
+        words = trouble or instead(self.found, part)
+        self.note.text = words if suggested else ""
         done = self.found.done if self.found else None
         self.user.hint = "" if done is None else phrases.so_far(done, learners.REMEMBERED)
-        self.ranked.fill(user_id, suggested, self.note.text)
+        self.ranked.fill(user_id, suggested, words)
         self.chances.fill(self.found, suggested)
         values = {"user": user_id, "topics": part, "target": f"{target:g}"}
         self._go(parts.address("preparation", **values))

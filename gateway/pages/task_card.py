@@ -61,7 +61,7 @@ class TaskCard:
     def _asked(self) -> None:
         with ui.element("div").classes("row-of"):
             self.clock = ui.label("0:00").classes("practice-clock").props("role=timer")
-            self.typed = ui.number("Seconds, if not the clock's").props("outlined dense min=0")
+            self.typed = ui.number("Seconds, if not the clock's", min=0).props("outlined dense")
         self.problem = ui.label("").classes("bad").props("role=alert")
         with ui.element("div").classes("row-of"):
             self._button("✓ Right", True, "positive")
@@ -92,7 +92,7 @@ class TaskCard:
         self.chance.text = phrases.percent(task.predicted_correct or 0.0)
         self.seconds.text = phrases.seconds(task.predicted_time_seconds or 0.0)
         self.interval.text = phrases.interval(task)
-        self.origin.text = f"From {phrases.origin(task)}: {task.reason}."
+        self.origin.text = phrases.origin(task)
         self.problem.text, self.typed.value = "", None
         start = f"retraceClock.start('{self.clock.html_id}')"
         ui.run_javascript(f"{start}; document.getElementById('{self.what.html_id}').focus()")

@@ -34,7 +34,7 @@ def add(face: Face) -> None:
         with frame.page("Practise", request) as who:
             parts.head()
             page = Practice(face, who, known, kept, given)
-            frame.pulse(page.counter.refresh)
+            frame.pulse(page.beat)
             if user:
                 ui.timer(0.0, page.chosen, once=True)
 
@@ -63,6 +63,12 @@ class Practice:
             self.card = TaskCard(face, who, self.answered, self.again)
             self.counter = counter.Counter(face, who, kept)
             self.last = LastTasks(face, who)
+
+    async def beat(self) -> None:
+        """What may change without the viewer: the counter, and what could not be read."""
+        await self.counter.refresh()
+        if self.last.away:
+            await self.chosen()
 
     async def chosen(self) -> None:
         """A learner was chosen: say who that is."""

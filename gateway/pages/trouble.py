@@ -14,7 +14,7 @@ from streams import database
 
 T = TypeVar("T")
 NAMES = {"kafka": "Kafka", "store": "PostgreSQL"}
-NOTHING_AWAY = "If this stays, `retrace doctor` says what is wrong."
+ASK = "If this stays, `retrace doctor` says what is wrong."
 
 
 async def tried(face: Face, who: Viewer, work: Awaitable[T]) -> tuple[T | None, str]:
@@ -30,22 +30,21 @@ async def tried(face: Face, who: Viewer, work: Awaitable[T]) -> tuple[T | None, 
 
 def told(error: Exception, dependencies: Mapping[str, Any], who: Viewer) -> str:
     """An error for people; "" where it is none that is to be expected."""
-    if isinstance(error, Problem):
-        words = error.detail
-    elif isinstance(error, RetraceError):
-        words = str(error).rstrip(".")
-    elif database.is_away(error) or database.is_emptied(error):
-        words = store_away().detail
-    else:
+    if isinstance(error, RetraceError):
+        return f"{_sentence(str(error))} {ASK}"
+    if database.is_away(error) or database.is_emptied(error):
+        error = store_away()
+    if not isinstance(error, Problem):
         return ""
-    away = [
-        f"{NAMES[name]} has not answered since {_clock(state['since'], who)}; "
-        "this goes on by itself once it does."
-        for name, state in dependencies.items()
-        if name in NAMES and not state["ok"]
-    ]
-    return " ".join([f"{words[:1].upper()}{words[1:]}.", *(away or [NOTHING_AWAY])])
+    away = {name: state for name, state in dependencies.items() if not state["ok"]}
+    # Without the store inference answers, and without Kafka the store does.
+    at_fault = "store" if error.detail == store_away().detail else "kafka"
+    if at_fault in away:
+        since = who.clock(datetime.fromisoformat(away[at_fault]["since"]))
+        name = NAMES[at_fault]
+        return f"{name} has not answered since {since}. This part goes on once it does. {ASK}"
+    return f"{_sentence(error.detail.partition(';')[0])} {ASK}"
 
 
-def _clock(at: str, who: Viewer) -> str:
-    return who.clock(datetime.fromisoformat(at))
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."

@@ -8,11 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.pages import fields, last_tasks, phrases, trouble, why
 from gateway.pages.frame import Viewer
 from gateway.practice import Task
-from gateway.problems import Problem
+from gateway.problems import Problem, store_away
 from gateway.ranking import Practised
 from schemas.errors import ArtifactError
 from schemas.replies import Effect
@@ -43,7 +44,14 @@ def task(**more: Any) -> Task:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.05, "0.1 s"), (9.94, "9.9 s"), (9.96, "10 s"), (119.4, "119 s"), (310.2, "5 min 10 s")],
+    [
+        (0.05, "0.1 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (310.2, "5 min 10 s"),
+        (600, "10 min"),
+    ],
 )
 def test_seconds(value: float, words: str) -> None:
     assert phrases.seconds(value) == words
@@ -60,9 +68,10 @@ def test_the_outcome_stands_beside_the_prediction(taken: float, where: str) -> N
 
 
 def test_where_a_prediction_comes_from() -> None:
-    assert phrases.origin(task()) == "the networks (lstm), version 85"
-    without = task(source="default", model_version=None)
-    assert phrases.origin(without) == "the default (default), no version"
+    told = phrases.origin(task(reason="trained on 9 completions"))
+    assert told == "From the networks (lstm), version 85: trained on 9 completions."
+    without = task(source="default", model_version=None, reason="timeout")
+    assert phrases.origin(without) == "The default, without a model: no prediction came in time."
     assert phrases.interval(task()) == "80 %: 12 s to 47 s"
 
 
@@ -181,13 +190,30 @@ def test_a_row_of_the_last_tasks() -> None:
     assert last_tasks.cells(waits, WHO)[2:] == ("–", "not answered")
 
 
-def test_trouble_says_what_since_when_and_what_to_do() -> None:
-    up = {"ok": True, "since": "2026-03-01T11:00:00Z"}
-    down = {"ok": False, "since": "2026-03-01T11:58:00Z"}
-    problem = Problem(503, "inference does not answer in time")
-    words = trouble.told(problem, {"kafka": down, "store": up}, WHO)
-    assert words.startswith("Inference does not answer in time. Kafka has not answered since 12:58")
-    calm = trouble.told(problem, {"kafka": up, "store": up}, WHO)
-    assert calm.endswith("`retrace doctor` says what is wrong.")
-    assert trouble.told(ArtifactError("v1/x is missing."), {}, WHO).startswith("V1/x is missing. ")
-    assert trouble.told(KeyError("x"), {}, WHO) == ""
+UP = {"ok": True, "since": "2026-03-01T11:00:00Z"}
+DOWN = {"ok": False, "since": "2026-03-01T11:58:00Z"}
+SILENT = Problem(503, "inference does not answer in time")
+
+
+@pytest.mark.parametrize(
+    ("error", "kafka", "store", "words"),
+    [
+        (SILENT, DOWN, UP, "Kafka has not answered since 12:58:00."),
+        (SILENT, UP, DOWN, "Inference does not answer in time."),
+        (SILENT, UP, UP, "Inference does not answer in time."),
+        (store_away(), DOWN, DOWN, "PostgreSQL has not answered since 12:58:00."),
+        (store_away(), DOWN, UP, "The store does not answer in time."),
+        (PoolTimeout(), UP, DOWN, "PostgreSQL has not answered since 12:58:00."),
+        (ArtifactError("v1/x is missing."), UP, UP, "V1/x is missing."),
+    ],
+)
+def test_trouble_says_what_since_when_and_what_to_do(
+    error: Exception, kafka: dict[str, Any], store: dict[str, Any], words: str
+) -> None:
+    told = trouble.told(error, {"kafka": kafka, "store": store}, WHO)
+    assert told.startswith(words)
+    assert told.endswith("`retrace doctor` says what is wrong.")
+
+
+def test_an_unexpected_error_is_no_trouble_that_a_page_hides() -> None:
+    assert trouble.told(KeyError("x"), {"kafka": UP, "store": UP}, WHO) == ""
