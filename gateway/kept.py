@@ -28,6 +28,10 @@ class Kept(Generic[T]):
             reading = self._reading = asyncio.create_task(self._read())
         return await asyncio.shield(reading)
 
+    def forget(self) -> None:
+        """Let whoever asks next read anew."""
+        self._until = 0.0
+
     async def _read(self) -> T:
         try:
             return await anyio.to_thread.run_sync(self.read, abandon_on_cancel=True)

@@ -44,8 +44,12 @@ class Counter:
             self.words = ui.label("Reading the counter.").classes("soft two-lines")
             self.training = ui.label("").classes("soft two-lines").props('role="status"')
 
-    async def refresh(self) -> None:
+    async def refresh(self, number: int = 0) -> None:
+        """``number`` is a completion's that is known to be counted."""
         seen, trouble = await tried(self.face, self.who, self.kept.get())
+        if seen is not None and seen[0].total < number:
+            self.kept.forget()
+            seen, trouble = await tried(self.face, self.who, self.kept.get())
         if self.dots.is_deleted:
             return
         if seen is None:

@@ -128,7 +128,9 @@ class Practice:
             number, _ = await tried(self.face, self.who, read)
             if number is not None:
                 self.card.recorded(done.id, phrases.recorded(number, done.counter.every))
-                await asyncio.gather(self.counter.refresh(), self.form.tell_about(done.user_id))
+                await asyncio.gather(
+                    self.counter.refresh(number), self.form.tell_about(done.user_id)
+                )
                 return
             await asyncio.sleep(TRY_SECONDS)
         self.card.recorded(done.id, LATER)

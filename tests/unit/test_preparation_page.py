@@ -109,8 +109,11 @@ def test_what_is_kept_is_read_once_for_all_and_again_later() -> None:
         kept = Kept(read, 3600.0)
         assert await asyncio.gather(*(kept.get() for _ in range(50))) == [1] * 50
         assert await kept.get() == 1
-        kept.seconds = kept._until = -1.0
-        assert await kept.get() == 2
+        kept.forget()
+        assert await asyncio.gather(*(kept.get() for _ in range(50))) == [2] * 50
+        kept.seconds = -1.0
+        kept.forget()
+        assert [await kept.get() for _ in range(2)] == [3, 4]
 
     asyncio.run(watch())
 
