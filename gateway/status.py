@@ -27,7 +27,7 @@ GROUPS = {
     "retrace-inference": topics.PREDICTION_REQUEST,
     "retrace-predictions": topics.PREDICTION,
 }
-SCORES = 20
+SCORES, NEWEST_WINDOWS = 20, 30
 _REQUESTS = text(
     "SELECT state, count(*) AS requests FROM train_requests WHERE trigger = 'count' GROUP BY state"
 )
@@ -85,7 +85,9 @@ def _windows(settings: Settings) -> dict[str, Any]:
         "late": windows.late,
         "expired": windows.expired,
         "window_seconds": windows.seconds or rule.seconds,
-        "newest": [{"start": start, "completions": n} for start, n in windows.counts[-5:]],
+        "newest": [
+            {"start": start, "completions": n} for start, n in windows.counts[-NEWEST_WINDOWS:]
+        ],
     }
 
 

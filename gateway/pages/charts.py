@@ -19,6 +19,7 @@ SERIES = {
 TEXT = {False: "#1b2226", True: "#e8ecee"}
 SOFT = {False: "#515c63", True: "#a9b4ba"}
 LINE = {False: "#d5dadd", True: "#39434a"}
+ABOVE = {"nameLocation": "end", "nameGap": 12}  # an upright axis' name
 GROUND = {False: "#ffffff", True: "#1d2327"}
 
 
@@ -31,7 +32,7 @@ def chart(who: Viewer, name: str, options: dict[str, Any]) -> ui.echart:
         "textStyle": {"color": TEXT[who.dark], "fontFamily": "system-ui, sans-serif"},
         "animation": False,
         "aria": {"enabled": True, "label": {"description": name}},
-        "grid": {"left": 8, "right": 16, "top": 36, "bottom": 8, "containLabel": True},
+        "grid": {"left": 8, "right": 16, "top": 52, "bottom": 8, "containLabel": True},
         "legend": {"textStyle": {"color": SOFT[who.dark]}, "top": 0, "icon": "roundRect"},
         "tooltip": {
             "trigger": "axis",
