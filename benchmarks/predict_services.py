@@ -20,6 +20,7 @@ from benchmarks.ground import Servers
 from benchmarks.ingest_own import environment
 from benchmarks.ingest_peers import ROOT
 from benchmarks.watch import Running
+from gateway import requests
 from ops import train
 from ops.processes import Process
 from schemas import topics
@@ -77,7 +78,7 @@ def _has_members(edge: AdminClient, group: str) -> bool:
 
 def train_once(settings: Settings, running: Running) -> None:
     """A manual training to its end; raises MeasurementFailed where it does not end well."""
-    wanted = train.request(settings, datetime.now(UTC))
+    wanted = requests.request(settings, datetime.now(UTC))
     outcome = train.publish_and_wait(settings, wanted, lambda _: running.check())
     if outcome.state == "failed":
         raise MeasurementFailed(f"a training failed: {outcome.reason}")

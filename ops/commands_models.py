@@ -10,7 +10,7 @@ import typer
 from ops.options import Json
 
 if TYPE_CHECKING:
-    from ops.models import Models
+    from gateway.models import Models
 
 models_app = typer.Typer(no_args_is_help=True, help="Model versions: list, promote, roll back.")
 WIDTH = 110
@@ -93,8 +93,8 @@ def export(
 
 
 def _models() -> Models:
+    from gateway.models import Models
     from ops import local
-    from ops.models import Models
     from ops.options import log_warnings
 
     settings = local.settings()

@@ -74,11 +74,12 @@ def train(
     import json
     from datetime import UTC, datetime
 
+    from gateway import requests
     from ops import local
     from ops import train as command
 
     settings = local.settings()
-    facts = command.ask(settings, command.request(settings, datetime.now(UTC)), wait=wait)
+    facts = command.ask(settings, requests.request(settings, datetime.now(UTC)), wait=wait)
     typer.echo(json.dumps(facts) if as_json else command.words(facts))
     raise typer.Exit(int(facts["state"] not in ("requested", "published")))
 
@@ -116,6 +117,7 @@ def settings(
     import json
     from dataclasses import asdict
 
+    from gateway import in_force
     from ops import local
     from ops import settings_table as command
     from ops.terminal import out
@@ -125,7 +127,7 @@ def settings(
         typer.echo(words.markdown())
         return
     given = words.load()
-    rows = command.rows(given, local.with_stack(given))
+    rows = in_force.rows(given, local.with_stack(given))
     if as_json:
         typer.echo(json.dumps({"settings": [asdict(row) for row in rows]}))
     else:

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.progress import TimeRemainingColumn
 
-from ops import ranges, survey, train
+from gateway import requests
+from ops import ranges, survey
 from ops.survey import Survey
 from ops.terminal import plural, progress
 from ops.when import moment
@@ -79,7 +80,7 @@ def request(found: Range, held: Survey, now: datetime) -> events.TrainRequest:
     spans = tuple(span for span in found.spans if span.first < span.end)
     data = events.DataRange(source="log", since=found.since, until=found.until, offsets=spans)
     return events.TrainRequest(
-        request_id=train.name("replay", now), trigger="replay", completions=held.completions,
+        request_id=requests.name("replay", now), trigger="replay", completions=held.completions,
         requested_at=now, data=data,
     )  # fmt: skip
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from gateway.requests import publish
 from ops.terminal import err
 from schemas import codec, events, topics
 from schemas.events import TrainingProgress
 from schemas.settings import Settings
-from streams import database, kafka, tails
-from streams.store import Store
+from streams import tails
 from training.requests import ENDED
-
-
-def request(settings: Settings, now: datetime) -> events.TrainRequest:
-    """A manual request for everything that the store holds now."""
-    engine = database.connect(settings.database_url.get_secret_value(), "cli")
-    _, completions = Store(engine).standing()
-    return events.TrainRequest(
-        request_id=name("manual", now), trigger="manual", completions=completions, requested_at=now
-    )
-
-
-def name(trigger: str, now: datetime) -> str:
-    """A request's id, which nobody else gives."""
-    return f"{trigger}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
 def ask(settings: Settings, wanted: events.TrainRequest, *, wait: bool) -> dict[str, object]:
@@ -44,12 +29,6 @@ def ask(settings: Settings, wanted: events.TrainRequest, *, wait: bool) -> dict[
     with bars.progress:
         outcome = publish_and_wait(settings, wanted, bars)
     return facts | {name: getattr(outcome, name) for name in ("state", "version", "reason")}
-
-
-def publish(settings: Settings, wanted: events.TrainRequest) -> None:
-    """Publish a request; it is on the topic when this returns."""
-    message = codec.encode(topics.TRAIN_REQUEST, wanted, "operator", prefix=settings.topic_prefix)
-    kafka.Publisher(settings).publish([message])
 
 
 def publish_and_wait(

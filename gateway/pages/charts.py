@@ -19,7 +19,6 @@ SERIES = {
 TEXT = {False: "#1b2226", True: "#e8ecee"}
 SOFT = {False: "#515c63", True: "#a9b4ba"}
 LINE = {False: "#d5dadd", True: "#39434a"}
-ABOVE = {"nameLocation": "end", "nameGap": 12}  # an upright axis' name
 GROUND = {False: "#ffffff", True: "#1d2327"}
 
 
@@ -32,7 +31,7 @@ def chart(who: Viewer, name: str, options: dict[str, Any]) -> ui.echart:
         "textStyle": {"color": TEXT[who.dark], "fontFamily": "system-ui, sans-serif"},
         "animation": False,
         "aria": {"enabled": True, "label": {"description": name}},
-        "grid": {"left": 8, "right": 16, "top": 52, "bottom": 8, "containLabel": True},
+        "grid": {"left": 8, "right": 16, "top": 52, "bottom": 28, "containLabel": True},
         "legend": {"textStyle": {"color": SOFT[who.dark]}, "top": 0, "icon": "roundRect"},
         "tooltip": {
             "trigger": "axis",
@@ -47,15 +46,22 @@ def chart(who: Viewer, name: str, options: dict[str, Any]) -> ui.echart:
 
 
 def axis(who: Viewer, kind: str, name: str = "", **more: Any) -> dict[str, Any]:
-    """An axis of ECharts' ``kind`` (value, log, time, category), named with its unit."""
+    """A level axis of ECharts' ``kind`` (value, log, time, category), named with its unit."""
     return {
         "type": kind,
         "name": name,
         "nameTextStyle": {"color": SOFT[who.dark]},
-        "nameLocation": "middle" if kind != "category" else "end",
+        "nameLocation": "middle",
         "nameGap": 28,
-        "axisLabel": {"color": SOFT[who.dark]},
+        "axisLabel": {"color": SOFT[who.dark], "hideOverlap": True},
         "axisLine": {"lineStyle": {"color": LINE[who.dark]}},
         "splitLine": {"lineStyle": {"color": LINE[who.dark]}},
         **more,
     }
+
+
+def upright(who: Viewer, kind: str, name: str, **more: Any) -> dict[str, Any]:
+    """An upright axis, its name above it."""
+    style = {"color": SOFT[who.dark], "align": "left"}
+    above = {"nameLocation": "end", "nameGap": 12, "nameTextStyle": style}
+    return axis(who, kind, name, **above, **more)

@@ -49,7 +49,7 @@ class Overview:
             self._charts(who)
             self.accuracy = Lines("Live accuracy", 6)
             self.lag = Lines("What waits", 6)
-            self.failures = Lines("Trainings without a new version", 5, "wide")
+            self.failures = Lines("Trainings without a new version", 3, "wide")
 
     def _charts(self, who: Viewer) -> None:
         with _card("Completions by window"):

@@ -17,7 +17,7 @@ PEERS = {"": "this version", "lnirt": "LNIRT", "topic_difficulty": "topic × dif
 
 def completions(who: Viewer) -> ui.echart:
     """Completions by window, the newest on the right."""
-    count = charts.axis(who, "value", "completions", minInterval=1, **charts.ABOVE)
+    count = charts.upright(who, "value", "completions", minInterval=1)
     options = {"xAxis": charts.axis(who, "category"), "yAxis": count, "series": []}
     return charts.chart(who, "Completions in each window of time, as counted", options)
 
@@ -34,7 +34,7 @@ def losses(who: Viewer) -> ui.echart:
     """Losses by epoch of both networks."""
     options = {
         "xAxis": charts.axis(who, "value", "epoch", minInterval=1, min=0),
-        "yAxis": charts.axis(who, "value", "loss", scale=True, **charts.ABOVE),
+        "yAxis": charts.upright(who, "value", "loss", scale=True),
         "series": [],
     }
     return charts.chart(who, "Losses of the newest training by epoch", options)
@@ -56,7 +56,7 @@ def versions(who: Viewer, score: str, unit: str) -> ui.echart:
     """A score of every version, beside its peers' on the same rows."""
     options = {
         "xAxis": charts.axis(who, "category", "version"),
-        "yAxis": charts.axis(who, "value", unit, scale=True, **charts.ABOVE),
+        "yAxis": charts.upright(who, "value", unit, scale=True),
         "series": [],
     }
     return charts.chart(who, f"{score} of each version beside LNIRT and the baseline", options)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ops.models import Models
+from gateway.models import Models
 from schemas import events, topics
 from schemas.settings import Settings
 from streams import declare

@@ -13,6 +13,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 from pydantic import SecretStr
 
+from gateway import requests
 from ops import doctor, feed, importer, status_table, train
 from ops.findings import Check
 from ops.simulate import Plan, Simulation
@@ -159,8 +160,8 @@ def record(store: Store, *tasks: events.TaskCompleted) -> None:
 def test_a_manual_request_asks_for_all_that_is_recorded(settings: Settings, store: Store) -> None:
     declare.declare(settings)
     record(store, *tasks(3))
-    wanted = train.request(settings, datetime.now(UTC))
-    train.publish(settings, wanted)
+    wanted = requests.request(settings, datetime.now(UTC))
+    requests.publish(settings, wanted)
     (raw,) = published(settings, topics.TRAIN_REQUEST)
     event = codec.decode(events.TrainRequest, 10_000, raw, datetime.now(UTC))
     assert isinstance(event, events.TrainRequest)
@@ -187,7 +188,7 @@ def test_waiting_for_a_training_ends_with_its_outcome(
     settings: Settings, store: Store, outcome: str
 ) -> None:
     declare.declare(settings)
-    wanted = train.request(settings, datetime.now(UTC))
+    wanted = requests.request(settings, datetime.now(UTC))
     trainer = threading.Thread(target=play_trainer, args=(settings, outcome))
     trainer.start()
     seen: list[str] = []
@@ -308,7 +309,7 @@ def test_doctor_finds_a_topic_with_other_partitions(settings: Settings) -> None:
 
 def test_doctor_finds_an_altered_model(settings: Settings, store: Store) -> None:
     registry = Registry(store.engine, settings.model_store_url())
-    request = train.request(settings, datetime.now(UTC))
+    request = requests.request(settings, datetime.now(UTC))
     registry.note([request])
     learned = {"users": 1, "topics": 1, "difficulties": 1, "completions": 5}
     registry.publish(request, {"a.onnx": b"x"}, learned, events.ModelMetrics(rows=0))

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ops import cli, doctor, doctor_table, local, settings_table, status_table
+from gateway import in_force
+from ops import cli, doctor, doctor_table, local, status_table
 from ops.cli import app
 from ops.findings import Check
 from ops.last_words import last_words
@@ -167,8 +168,8 @@ def test_settings_say_where_they_come_from_and_keep_secrets(
     result = CliRunner().invoke(app, ["settings", "--json"])
     rows = {row["variable"]: row for row in json.loads(result.stdout)["settings"]}
     assert rows["RETRACE_KAFKA_BOOTSTRAP"]["source"] == "local stack"
-    assert rows["RETRACE_DATABASE_URL"]["value"] == settings_table.MASK
-    assert rows["RETRACE_MODEL_STORE"]["value"] == f"s3://key:{settings_table.MASK}@bucket/models"
+    assert rows["RETRACE_DATABASE_URL"]["value"] == in_force.MASK
+    assert rows["RETRACE_MODEL_STORE"]["value"] == f"s3://key:{in_force.MASK}@bucket/models"
     assert rows["RETRACE_API_KEYS"]["source"] == "environment"
     assert rows["RETRACE_TRAIN_EVERY"]["source"] == "default"
     assert not {"geheim", "hidden", "one", "two"} & set(result.stdout.replace(",", " ").split())

@@ -1,4 +1,4 @@
-"""`retrace models`: what the registry and the model store know of versions, and who hears of it."""
+"""Versions for people: what registry and model store know of them, and who hears of a change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from sqlalchemy import Row
+from sqlalchemy import Engine, Row
 
 from schemas import codec, topics
 from schemas.errors import ArtifactError, RetraceError, Unreachable
@@ -23,9 +23,10 @@ MOST_REVISIONS = 20
 class Models:
     """Verbs over versions, as objects that print as JSON."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, engine: Engine | None = None) -> None:
         self.settings = settings
-        self.engine = database.connect(settings.database_url.get_secret_value(), "cli")
+        url = settings.database_url.get_secret_value()
+        self.engine = engine or database.connect(url, "cli")
         self.revisions = Revisions(self.engine, settings.model_store_url())
 
     def listed(self, most: int) -> dict[str, Any]:
