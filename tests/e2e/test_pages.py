@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from gateway.pages.frame import PAGES
+from schemas import topics
 from schemas.settings import Settings
 from tests import browser as browsing
-from tests.running import publish, services, settings_of, task
+from tests.running import publish, services, settings_of, task, values_of
 from tests.servers import fresh_database, wait_until
 
 ALL = ("streams", "trainer", "inference", "gateway")
@@ -75,3 +76,58 @@ def test_every_page_is_whole(
     assert browsing.overflow(page) == 0
     assert browsing.barriers(page) == []
     context.close()
+
+
+def test_five_tasks_practised_on_the_page_change_the_prediction(
+    system: Settings, chromium: Browser
+) -> None:
+    """The learner's name is a script, and stays a name; nothing freezes at the fifth."""
+    page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    page.goto(base(system) + "/dashboard/tasks")
+    page.wait_for_load_state("networkidle")
+    errors = browsing.Errors(page)
+    page.get_by_label("Learner, known or new").fill(ODD)
+    page.get_by_label("Topic").fill("topic-1")
+    page.get_by_label("Difficulty").fill("easy")
+    page.get_by_role("button", name="Get this task").click()
+    chance, before = page.locator(".facts .big").first, ""
+    for turn in range(5):
+        page.get_by_label("Seconds, if not the clock's").fill("44")
+        before = before or chance.inner_text()
+        page.get_by_role("button", name="✗ Wrong").click()
+        page.get_by_text("✗ Wrong in 44 s").wait_for()
+        page.get_by_text(f"This is completion {21 + turn}").wait_for()
+        if turn < 4:
+            page.get_by_role("button", name="Another one").click()
+            page.get_by_role("button", name="✗ Wrong").wait_for()
+    page.get_by_text("at completion 25: version 2 was published").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Another one").click()
+    page.get_by_text("version 2:", exact=False).first.wait_for()
+    browsing.shoot(page, "practised")
+    assert before.endswith("%")
+    assert int(chance.inner_text().rstrip(" %")) < int(before.rstrip(" %"))
+    assert page.get_by_role("table").get_by_text("topic-1").first.is_visible()
+    assert errors == []
+
+
+def test_an_operator_asks_for_a_training_and_is_asked_first(
+    system: Settings, chromium: Browser
+) -> None:
+    page = chromium.new_context().new_page()
+    page.goto(base(system) + "/dashboard/settings")
+    page.get_by_role("button", name="Train now").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Promote").click()
+    page.get_by_role("dialog").get_by_role("button", name="Promote").click()
+    page.get_by_text("Say which version is to serve.").wait_for()
+    assert not _manual(system)
+    page.get_by_role("button", name="Train now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Train now").click()
+    page.get_by_text("asks for a training on").wait_for()
+    wait_until(lambda: _manual(system) == 1, 30)
+
+
+def _manual(settings: Settings) -> int:
+    asked = values_of(settings, topics.TRAIN_REQUEST)
+    return sum(each["trigger"] == "manual" for each in asked)
