@@ -49,10 +49,8 @@ class Registry:
         with self.engine.begin() as connection:
             rows = upsert(train_requests).on_conflict_do_nothing()
             connection.execute(rows, [_row(request) for request in requests])
-            found = _outcomes(connection, [request.request_id for request in requests])
-            for request_id, ended in found.items():  # where a version told of a row that was lost
-                _set_state(connection, request_id, ended.state, ended.reason, ended.version)
-            return found
+            versions.end_requests(connection)
+            return _outcomes(connection, [request.request_id for request in requests])
 
     def most_published(self) -> int:
         """The most completions that a count request was published for; 0 for none."""
@@ -103,35 +101,40 @@ class Registry:
         """
         with self.engine.begin() as connection:
             versions.lock(connection)
+            self.revisions.take_in(connection)
             if _ended(connection, request.request_id) is not None:
                 return None
             version = 1 + versions.highest(connection, models.c.version)
             facts = _facts(version, request, metadata, metrics)
-            release = _release(verdict)
-            revision = self.revisions.next(connection) if verdict.passes else None
+            release, held = _release(verdict), self.revisions.held(connection)
+            serves = verdict.passes and held is None
+            revision = self.revisions.next(connection) if serves else None
             noted = {
                 versions.ANNOUNCEMENT: _jsonable(facts),
                 versions.RELEASE: {**release, versions.REVISION: revision},
             }
             artifact, sha256 = artifacts.write(
-                self.root_url, f"v{version:06d}", files, {**metadata, **noted}
+                self.root_url, versions.name(version), files, {**metadata, **noted}
             )
             versions.add(connection, facts, release, artifact, sha256)
-            held = self.revisions.publish(connection, version) if verdict.passes else None
+            if serves:
+                self.revisions.add(connection, version, "publish")
             ended = Ended(release["state"], release["reason"] or held, version)
             _set_state(connection, request.request_id, ended.state, ended.reason, version)
         return ended
 
 
 def _ended(connection: Connection, request_id: str) -> Ended | None:
-    """The outcome of a request: its own, or that of a version which carries its id."""
-    columns = (train_requests.c.state, train_requests.c.reason, train_requests.c.version)
-    row = connection.execute(
-        select(*columns).where(train_requests.c.request_id == request_id).with_for_update()
-    ).one_or_none()
-    if row is not None and row.state in ENDED:
-        return Ended(row.state, row.reason, row.version)
-    return _of_versions(connection, [request_id]).get(request_id)
+    """The outcome of a request, if it has one; where its row was lost, that of its version."""
+    for table in (train_requests, models):
+        row = connection.execute(
+            select(table.c.state, table.c.reason, table.c.version)
+            .where(table.c.request_id == request_id)
+            .with_for_update()
+        ).one_or_none()
+        if row is not None and row.state in ENDED:
+            return Ended(row.state, row.reason, row.version)
+    return None
 
 
 def _outcomes(connection: Connection, request_ids: Sequence[str]) -> dict[str, Ended]:
@@ -140,18 +143,6 @@ def _outcomes(connection: Connection, request_ids: Sequence[str]) -> dict[str, E
     rows = connection.execute(
         select(table.request_id, table.state, table.reason, table.version).where(
             table.request_id == func.any(list(request_ids)), table.state.in_(ENDED)
-        )
-    )
-    found = {row.request_id: Ended(row.state, row.reason, row.version) for row in rows}
-    return _of_versions(connection, request_ids) | found
-
-
-def _of_versions(connection: Connection, request_ids: Sequence[str]) -> dict[str, Ended]:
-    """Outcomes as the versions tell them, where the requests' own rows were lost."""
-    table = models.c
-    rows = connection.execute(
-        select(table.request_id, table.state, table.reason, table.version).where(
-            table.request_id == func.any(list(request_ids))
         )
     )
     return {row.request_id: Ended(row.state, row.reason, row.version) for row in rows}

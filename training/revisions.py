@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from schemas.errors import RetraceError
 from schemas.events import ModelUpdated
-from schemas.tables import models, revisions
+from schemas.tables import revisions
 from training import artifacts, versions
 
 HOLDING = ("promote", "rollback")
@@ -63,22 +63,17 @@ class Revisions:
 
     def add(self, connection: Connection, version: int, cause: str) -> None:
         """Make a version serve, inside a transaction that has the registry's lock."""
-        row = {"revision": self._above(connection), "version": version, "cause": cause}
+        row = {"revision": self.next(connection), "version": version, "cause": cause}
         connection.execute(upsert(revisions).values(row))
 
-    def _above(self, connection: Connection) -> int:
+    def next(self, connection: Connection) -> int:
+        """The revision that is given out next."""
         return 1 + max(versions.highest(connection, revisions.c.revision), self.highest_seen)
 
-    def next(self, connection: Connection) -> int | None:
-        """The revision under which a new version will serve; None while another one is held."""
-        current = _current(connection)
-        return None if current is not None and current.holds else self._above(connection)
-
-    def publish(self, connection: Connection, version: int) -> str | None:
-        """Let a new version serve, or say which is held instead."""
+    def held(self, connection: Connection) -> str | None:
+        """Why a new version will wait; None where it may serve."""
         current = _current(connection)
         if current is None or not current.holds:
-            self.add(connection, version, "publish")
             return None
         return f"version {current.version} is held; `retrace models release` lets go"
 
@@ -128,33 +123,42 @@ class Revisions:
             self.add(connection, version, cause)
             return _require(_announced(connection))
 
+    def take_in(self, connection: Connection) -> None:
+        """Know the versions that came after a backup to which the registry went back, inside a
+        transaction that has its lock."""
+        if versions.is_behind(connection, self.root_url):
+            given = versions.take_in(connection, self.root_url)
+            self.highest_seen = max(self.highest_seen, given)
+
     def reconcile(self, seen: ModelUpdated | None) -> ModelUpdated | None:
         """Make registry, model store and topic agree; what has to be announced, if anything.
 
-        ``seen`` is the newest announcement on the topic. An emptied registry is rebuilt from the
-        model store; revisions go on above the highest seen; an emptied topic hears again. A
-        version that served though newer ones could have had been held, and is again.
+        ``seen`` is the newest announcement on the topic. A registry that was emptied, or went back
+        to a backup, takes in what the model store holds; revisions go on above the highest seen;
+        an emptied topic hears again. A version that served though newer ones could have had been
+        held, and is again.
         """
         self.highest_seen = max(self.highest_seen, seen.revision if seen else 0)
         with self.engine.begin() as connection:
             versions.lock(connection)
-            noted: dict[int, int | None] = {}
-            if not versions.highest(connection, models.c.version):
-                noted = versions.rebuild(connection, self.root_url)
+            self.take_in(connection)
             newest = versions.newest(connection)
-            if newest and versions.highest(connection, revisions.c.revision) < max(
-                self.highest_seen, 1
-            ):
-                served = seen.version if seen and versions.is_there(connection, seen.version) else 0
-                unheard = seen is not None and (noted.get(newest) or 0) > seen.revision
-                if served in (0, newest) or unheard:
-                    self.add(connection, newest, "rebuild")
-                else:
-                    self.add(connection, served, "rollback")
+            went_back = versions.highest(connection, revisions.c.revision) < self.highest_seen
+            if newest and (went_back or _current(connection) is None):
+                self._go_on(connection, newest, seen)
         serving = self.serving()
         if serving is None or (seen is not None and serving.revision == seen.revision):
             return None
         return serving
+
+    def _go_on(self, connection: Connection, newest: int, seen: ModelUpdated | None) -> None:
+        """Let serve again what did, or the newest, where it was its turn."""
+        served = seen.version if seen and versions.is_there(connection, seen.version) else 0
+        unheard = seen is not None and versions.given_out(self.root_url, newest) > seen.revision
+        if served in (0, newest) or unheard:
+            self.add(connection, newest, "rebuild")
+        else:
+            self.add(connection, served, "rollback")
 
 
 _NEWEST_FIRST = select(revisions).order_by(revisions.c.revision.desc())

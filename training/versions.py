@@ -16,8 +16,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from schemas import events
 from schemas.errors import ArtifactError
 from schemas.events import ModelUpdated
-from schemas.tables import models, revisions
+from schemas.tables import models, revisions, train_requests
 from training import artifacts
+from training.requests import ENDED
 
 log = structlog.get_logger("retrace")
 REGISTRY_LOCK = 7_203_115
@@ -27,6 +28,11 @@ FACTS = (
     "model", "version", "request_id", "trained_at", "completions",
     "users", "topics", "difficulties",
 )  # fmt: skip
+
+
+def name(version: int) -> str:
+    """Of a version's directory in the model store; names sort as versions do."""
+    return f"v{version:06d}"
 
 
 def lock(connection: Connection) -> None:
@@ -104,24 +110,53 @@ def announced(row: Row[Any], revision: int) -> ModelUpdated:
     return ModelUpdated(revision=revision, metrics=metrics, **facts)
 
 
-def rebuild(connection: Connection, root_url: str) -> dict[int, int | None]:
-    """Fill an emptied table from the model store; by version the revision under which it was to
-    serve, None where another one was held."""
-    revisions: dict[int, int | None] = {}
-    for name in artifacts.list_versions(root_url):
-        try:
-            sha256, metadata = artifacts.inspect(root_url, name)
-        except ArtifactError as error:
-            log.warning("a version is passed over", version=name, because=str(error))
-            continue
-        noted, release = metadata.get(ANNOUNCEMENT), metadata.get(RELEASE)
-        if not isinstance(noted, dict):
-            continue
-        facts = {**noted, "trained_at": datetime.fromisoformat(noted["trained_at"])}
-        release = dict(release) if isinstance(release, dict) else {**PUBLISHED, REVISION: None}
-        revisions[facts["version"]] = release.pop(REVISION, None)
-        add(connection, facts, release, name, sha256)
-    return revisions
+def is_behind(connection: Connection, root_url: str) -> bool:
+    """Whether the model store holds later versions than the table, which was emptied or went back
+    to a backup."""
+    finished = artifacts.list_versions(root_url)
+    return bool(finished) and finished[-1] > name(highest(connection, models.c.version))
+
+
+def take_in(connection: Connection, root_url: str) -> int:
+    """Add what the model store holds and the table lacks, end the requests of these versions, and
+    mark as removed what has no files any more; the highest revision that was given out for one."""
+    finished = artifacts.list_versions(root_url)
+    missing = set(finished) - set(connection.execute(select(models.c.artifact)).scalars())
+    given = [_take_in(connection, root_url, each) for each in sorted(missing)]
+    end_requests(connection)
+    gone = models.c.removed_at.is_(None) & models.c.artifact.not_in(finished)
+    connection.execute(update(models).where(gone).values(removed_at=func.now()))
+    return max(given, default=0)
+
+
+def end_requests(connection: Connection) -> None:
+    """Give requests whose own rows were lost, and came again, the outcome of their versions."""
+    connection.execute(_END_REQUESTS)
+
+
+def _take_in(connection: Connection, root_url: str, artifact: str) -> int:
+    try:
+        sha256, metadata = artifacts.inspect(root_url, artifact)
+    except ArtifactError as error:
+        log.warning("a version is passed over", version=artifact, because=str(error))
+        return 0
+    noted, release = metadata.get(ANNOUNCEMENT), metadata.get(RELEASE)
+    if not isinstance(noted, dict):
+        return 0
+    facts = {**noted, "trained_at": datetime.fromisoformat(noted["trained_at"])}
+    release = dict(release) if isinstance(release, dict) else {**PUBLISHED, REVISION: None}
+    revision = release.pop(REVISION, None)
+    add(connection, facts, release, artifact, sha256)
+    return int(revision or 0)
+
+
+def given_out(root_url: str, version: int) -> int:
+    """The revision under which a version was to serve when it came; 0 where another was held."""
+    try:
+        release = artifacts.inspect(root_url, name(version))[1].get(RELEASE)
+    except ArtifactError:
+        return 0
+    return int((release.get(REVISION) if isinstance(release, dict) else None) or 0)
 
 
 def prune(engine: Engine, root_url: str, keep: int, young: timedelta, now: datetime) -> list[int]:
@@ -141,6 +176,17 @@ def prune(engine: Engine, root_url: str, keep: int, young: timedelta, now: datet
 
 
 PUBLISHED = {"state": "published", "reason": None, "gate": None}
+_END_REQUESTS = (
+    update(train_requests)
+    .where(
+        train_requests.c.request_id == models.c.request_id,
+        train_requests.c.state.not_in(ENDED),
+    )
+    .values(
+        state=models.c.state, reason=models.c.reason, version=models.c.version,
+        ended_at=models.c.trained_at,
+    )
+)  # fmt: skip
 MAY_SERVE = (models.c.state == "published", models.c.removed_at.is_(None))
 
 

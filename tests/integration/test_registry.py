@@ -148,6 +148,77 @@ def test_an_emptied_registry_is_rebuilt_and_goes_on_above_the_highest_revision(
     assert published(fresh, 20).version == 3
 
 
+REGISTRY = ("train_requests", "models", "revisions")
+
+
+def back_up(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in REGISTRY:
+            connection.execute(text(f"CREATE TABLE kept_{table} AS TABLE {table}"))
+
+
+def restore(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(REGISTRY)}"))
+        for table in REGISTRY:
+            connection.execute(text(f"INSERT INTO {table} SELECT * FROM kept_{table}"))
+
+
+def states(engine: Engine) -> dict[str, tuple[str, int | None]]:
+    query = text("SELECT request_id, state, version FROM train_requests")
+    with engine.connect() as connection:
+        return {row.request_id: (row.state, row.version) for row in connection.execute(query)}
+
+
+def test_a_registry_that_went_back_knows_the_versions_that_came_since(
+    registry: Registry, engine: Engine
+) -> None:
+    for number in (10, 15):
+        published(registry, number)
+    note(registry, request(20))
+    back_up(engine)
+    seen = [published(registry, number) for number in (20, 25)][-1]
+    judged(registry, 30, WORSE)
+    artifacts.remove(registry.root_url, "v000002")
+    restore(engine)
+    fresh = Registry(engine, registry.root_url)
+    serving = fresh.revisions.reconcile(seen)
+    assert serving is not None
+    assert (serving.version, serving.revision, serving.sha256) == (4, 5, seen.sha256)
+    assert states(engine)["count-20"] == ("published", 3)
+    assert note(fresh, request(30)) is not None
+    assert states(engine)["count-30"] == ("rejected", 5)
+    removed = {row.version: row.removed_at is not None for row in versions.listed(engine, 9)}
+    assert removed == {5: False, 4: False, 3: False, 2: True, 1: False}
+    assert (published(fresh, 35).version, fresh.revisions.rollback().version) == (6, 4)
+
+
+def test_a_registry_that_went_back_serves_what_is_there_where_kafka_is_new(
+    registry: Registry, engine: Engine
+) -> None:
+    published(registry, 10)
+    back_up(engine)
+    published(registry, 15)
+    artifacts.remove(registry.root_url, "v000001")
+    restore(engine)
+    serving = Registry(engine, registry.root_url).revisions.reconcile(None)
+    assert serving is not None
+    assert (serving.version, serving.revision) == (2, 3)
+
+
+def test_a_version_number_is_never_given_out_twice(registry: Registry, engine: Engine) -> None:
+    published(registry, 10)
+    back_up(engine)
+    lost = published(registry, 15)
+    restore(engine)
+    note(registry, request(15))
+    assert registry.publish(request(15), {"weights": b"x"}, METADATA, METRICS) is None
+    assert registry.end("count-15", "failed", "ended by another trainer").version == 2
+    assert published(registry, 20).version == 3
+    read = artifacts.read(registry.root_url, lost.artifact, lost.sha256)
+    assert read.files["weights"] == b"w"
+
+
 def test_one_damaged_version_does_not_stop_a_rebuild(registry: Registry, engine: Engine) -> None:
     published(registry, 10)
     published(registry, 15)
