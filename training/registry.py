@@ -104,7 +104,8 @@ class Registry:
             self.revisions.take_in(connection)
             if _ended(connection, request.request_id) is not None:
                 return None
-            version = 1 + versions.highest(connection, models.c.version)
+            highest = versions.highest(connection, models.c.version)
+            version = 1 + max(highest, self.revisions.version_seen)
             facts = _facts(version, request, metadata, metrics)
             release, held = _release(verdict), self.revisions.held(connection)
             serves = verdict.passes and held is None

@@ -37,11 +37,12 @@ class Revision:
 
 
 class Revisions:
-    """Verbs over the revisions; ``highest_seen`` on the topic is never gone below."""
+    """Verbs over the revisions; none up to ``highest_seen``, and no version up to ``version_seen``,
+    is given out again, though the registry went back."""
 
     def __init__(self, engine: Engine, root_url: str) -> None:
         self.engine, self.root_url = engine, root_url
-        self.highest_seen = 0
+        self.highest_seen = self.version_seen = 0
 
     def current(self) -> Revision | None:
         """The one that is obeyed; None before the first."""
@@ -138,7 +139,9 @@ class Revisions:
         an emptied topic hears again. A version that served though newer ones could have had been
         held, and is again.
         """
-        self.highest_seen = max(self.highest_seen, seen.revision if seen else 0)
+        if seen is not None:
+            self.highest_seen = max(self.highest_seen, seen.revision)
+            self.version_seen = max(self.version_seen, seen.version)
         with self.engine.begin() as connection:
             versions.lock(connection)
             self.take_in(connection)

@@ -219,6 +219,21 @@ def test_a_version_number_is_never_given_out_twice(registry: Registry, engine: E
     assert read.files["weights"] == b"w"
 
 
+def test_a_version_that_is_lost_everywhere_but_on_the_topic_keeps_its_number(
+    registry: Registry, engine: Engine
+) -> None:
+    published(registry, 10)
+    back_up(engine)
+    seen = published(registry, 15)
+    restore(engine)
+    artifacts.remove(registry.root_url, seen.artifact)
+    fresh = Registry(engine, registry.root_url)
+    serving = fresh.revisions.reconcile(seen)
+    assert serving is not None
+    assert (serving.version, serving.revision) == (1, 3)
+    assert published(fresh, 20).version == 3
+
+
 def test_one_damaged_version_does_not_stop_a_rebuild(registry: Registry, engine: Engine) -> None:
     published(registry, 10)
     published(registry, 15)
