@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select, text
 
 from schemas.tables import prediction_scores
 
-MOST, MOST_SCORES, BINS = 2000, 2000, 10
+MOST, MOST_SCORES, BINS = 1000, 2000, 10
 _NEWEST = text(
     """SELECT DISTINCT ON (task_id, arm) source, version, arm, p_correct, is_correct,
         expected_seconds, actual_time_seconds, predicted_at FROM (

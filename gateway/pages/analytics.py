@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio
 from fastapi import Request
 from nicegui import ui
 
@@ -17,9 +16,10 @@ from gateway.pages import charts, frame, parts
 from gateway.pages.frame import Viewer
 from gateway.pages.trouble import tried
 
-SECONDS = 10.0
+SECONDS = 30.0  # points are many: they are read, drawn up and sent seldom
 NOTHING = "Nothing yet: it comes when tasks that were predicted have been completed."
-Found = tuple[list[Pair], list[dict[str, Any]]]
+Series = list[dict[str, Any]]
+Found = tuple[int, Series, Series, Series, Series]
 
 
 def add(face: Face) -> None:
@@ -37,7 +37,11 @@ def _reading(face: Face, span: str) -> Any:
     def read() -> Found:
         since = datetime.now(UTC) - analyses.SPANS[span]
         engine = face.tasks.engine
-        return analyses.pairs(engine, since), analyses.scores(engine, since)
+        pairs, scores = analyses.pairs(engine, since), analyses.scores(engine, since)
+        return (
+            len(pairs), reliability(analyses.reliability(pairs)), times(pairs),
+            over_time(scores, "log_loss", "line"), over_time(scores, "rows", "bar"),
+        )  # fmt: skip
 
     return read
 
@@ -53,10 +57,12 @@ class Analytics:
             self.span.on_value_change(self._chosen)
             self.said = ui.label(" ").classes("soft").props('role="status"')
         with ui.element("div").classes("cards"):
-            self.reliability = _card(who, "Reliability", _reliability_axes(who))
-            self.times = _card(who, "Predicted against actual seconds", _time_axes(who))
-            self.losses = _card(who, "Log loss over time, by source", _over_time(who, "nats"))
-            self.sources = _card(who, "Tasks over time, by source", _over_time(who, "tasks"))
+            self.charts = (
+                _card(who, "Reliability", _reliability_axes(who)),
+                _card(who, "Predicted against actual seconds", _time_axes(who)),
+                _card(who, "Log loss over time, by source", _over_time(who, "nats")),
+                _card(who, "Tasks over time, by source", _over_time(who, "tasks")),
+            )
 
     async def _chosen(self) -> None:
         ui.navigate.history.replace(f"/dashboard/analytics?span={self.span.value}")
@@ -70,14 +76,10 @@ class Analytics:
             self.said.text = trouble or self.said.text
             return
         self._shown = found
-        pairs, scores = found
-        most = ", the newest" if len(pairs) >= analyses.MOST else ""
-        self.said.text = f"{len(pairs):,} predictions with an outcome{most}." if pairs else NOTHING
-        self.reliability.options["series"] = reliability(await anyio.to_thread.run_sync(
-            analyses.reliability, pairs))  # fmt: skip
-        self.times.options["series"] = times(pairs)
-        self.losses.options["series"] = over_time(scores, "log_loss", "line")
-        self.sources.options["series"] = over_time(scores, "rows", "bar")
+        most = ", the newest" if found[0] >= analyses.MOST else ""
+        self.said.text = f"{found[0]:,} predictions with an outcome{most}." if found[0] else NOTHING
+        for chart, series in zip(self.charts, found[1:], strict=True):
+            charts.fill(chart, series)
 
 
 def reliability(bins: list[analyses.Bin]) -> list[dict[str, Any]]:

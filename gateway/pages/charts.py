@@ -65,3 +65,13 @@ def upright(who: Viewer, kind: str, name: str, **more: Any) -> dict[str, Any]:
     style = {"color": SOFT[who.dark], "align": "left"}
     above = {"nameLocation": "end", "nameGap": 12, "nameTextStyle": style}
     return axis(who, kind, name, **above, **more)
+
+
+def fill(chart: ui.echart, series: list[dict[str, Any]], **axes: Any) -> None:
+    """Give a chart its series, and axes their data, where they are others than before: what is the
+    same is not sent again."""
+    for name, data in axes.items():
+        if chart.options[name].get("data") != data:
+            chart.options[name]["data"] = data
+    if chart.options["series"] != series:
+        chart.options["series"] = series

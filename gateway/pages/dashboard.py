@@ -16,7 +16,7 @@ from gateway.pages import counter, frame, overview_charts, overview_words, parts
 from gateway.pages.frame import Viewer
 from gateway.troubles import Trouble, troubles
 
-SECONDS = 2.0
+SECONDS = 5.0  # the status asks Kafka much
 ROOM = 10
 
 
@@ -41,7 +41,10 @@ class Overview:
     ) -> None:
         self.who, self.kept = who, kept
         self._shown: overview.Found | None = None
-        self.state = _card("State", "wide")
+        with _card("State", "wide"):
+            self.as_of = ui.label(" ").classes("soft")
+            self.state = ui.element("div")
+        self._wrong: list[Trouble] | None = None
         with ui.element("div").classes("cards"):
             self.counter = counter.Counter(face, who, counting)
             self.serving = Lines("Serving", 4)
@@ -90,12 +93,15 @@ class Overview:
             overview_charts.show_versions(self.log_loss, found["versions"], "log_loss")
             overview_charts.show_versions(self.auc, found["versions"], "auc")
 
-    def _show_state(self, wrong: Sequence[Trouble], at: datetime) -> None:
+    def _show_state(self, wrong: list[Trouble], at: datetime) -> None:
+        self.as_of.text = f"As of {self.who.clock(at)}"
+        if wrong == self._wrong:
+            return
+        self._wrong = wrong
         self.state.clear()
         with self.state:
-            parts.heading("State")
             if not wrong:
-                ui.label(f"✓ All is well, as of {self.who.clock(at)}.").classes("good")
+                ui.label("✓ All is well.").classes("good")
             for each in wrong[:ROOM]:
                 since = f", since {self.who.clock(each.since)}" if each.since else ""
                 ui.label(f"! {each.what}{since}.").classes("warn")
@@ -106,10 +112,15 @@ class Lines:
     """A card of lines, with room for so many from the start."""
 
     def __init__(self, title: str, room: int, more: str = "") -> None:
+        self._found: Sequence[overview_words.Line] = ()
         with _card(title, more):
             self.lines = [ui.label(" ").classes("line") for _ in range(room)]
 
     def show(self, found: Sequence[overview_words.Line]) -> None:
+        """Only what is other than before is touched: many look at once."""
+        if found == self._found:
+            return
+        self._found = found
         for at, label in enumerate(self.lines):
             text, kind = found[at] if at < len(found) else ("", "")
             label.text = text

@@ -25,9 +25,9 @@ def completions(who: Viewer) -> ui.echart:
 def show_completions(chart: ui.echart, who: Viewer, windows: Mapping[str, Any]) -> None:
     """Fill it with the newest windows."""
     starts = [datetime.fromtimestamp(each["start"], UTC) for each in windows["newest"]]
-    chart.options["xAxis"]["data"] = [who.clock(start, "%H:%M") for start in starts]
     counts = [each["completions"] for each in windows["newest"]]
-    chart.options["series"] = [{"type": "bar", "name": "completions", "data": counts}]
+    series = [{"type": "bar", "name": "completions", "data": counts}]
+    charts.fill(chart, series, xAxis=[who.clock(start, "%H:%M") for start in starts])
 
 
 def losses(who: Viewer) -> ui.echart:
@@ -42,14 +42,13 @@ def losses(who: Viewer) -> ui.echart:
 
 def show_losses(chart: ui.echart, training: Sequence[TrainingProgress]) -> None:
     """Fill it with what was told so far."""
-    lines: dict[str, list[tuple[int, float]]] = {}
+    lines: dict[str, list[list[float]]] = {}
     for event in training:
         for name, loss in (("", event.loss), (", held out", event.val_loss)):
             if event.state == "epoch" and loss is not None:
-                lines.setdefault(f"{event.model}{name}", []).append((event.epoch or 0, loss))
-    chart.options["series"] = [
-        {"type": "line", "name": name, "data": points} for name, points in lines.items()
-    ]
+                lines.setdefault(f"{event.model}{name}", []).append([event.epoch or 0, loss])
+    series = [{"type": "line", "name": name, "data": points} for name, points in lines.items()]
+    charts.fill(chart, series)
 
 
 def versions(who: Viewer, score: str, unit: str) -> ui.echart:
@@ -64,8 +63,7 @@ def versions(who: Viewer, score: str, unit: str) -> ui.echart:
 
 def show_versions(chart: ui.echart, found: Sequence[Mapping[str, Any]], score: str) -> None:
     """Fill it: ``score`` is log_loss or auc."""
-    chart.options["xAxis"]["data"] = [str(each["version"]) for each in found]
-    chart.options["series"] = [
+    series = [
         {
             "type": "line",
             "name": name,
@@ -75,6 +73,7 @@ def show_versions(chart: ui.echart, found: Sequence[Mapping[str, Any]], score: s
         }
         for peer, name in PEERS.items()
     ]
+    charts.fill(chart, series, xAxis=[str(each["version"]) for each in found])
 
 
 def _score(metrics: Mapping[str, Any], peer: str, score: str) -> float | None:
