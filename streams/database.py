@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -97,19 +98,26 @@ def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables to this version; whoever comes second waits and finds it done."""
+    """Bring the tables to this version; whoever comes second waits and finds it done. Those of a
+    later version stay as they are: it only adds, and an old service runs beside it."""
     config = _config()
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.commit()
         try:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if not _is_later(connection, ScriptDirectory.from_config(config)):
+                command.upgrade(config, "head")
             connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
+
+
+def _is_later(connection: Connection, scripts: ScriptDirectory) -> bool:
+    known = {script.revision for script in scripts.walk_revisions()}
+    return not known.issuperset(MigrationContext.configure(connection).get_current_heads())
 
 
 def head() -> str | None:

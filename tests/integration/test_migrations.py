@@ -6,6 +6,7 @@ import threading
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from schemas.tables import metadata
 from streams import database, store
@@ -38,3 +39,17 @@ def test_two_services_may_migrate_at_once(database_url: str) -> None:
     assert store.Store(engines[0]).standing()[1] == 0
     for engine in engines:
         engine.dispose()
+
+
+def test_tables_of_a_later_version_stay_as_they_are(database_url: str) -> None:
+    engine = database.connect(database_url, "tests")
+    database.migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE models ADD COLUMN later text"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.migrate(engine)
+    with engine.connect() as connection:
+        assert (
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+        )
+    engine.dispose()
