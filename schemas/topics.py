@@ -96,7 +96,7 @@ TRAIN_REQUEST = Topic(
     "streams, operators",
     max_bytes=MIB,
     about="rebuild the models",
-    sent_by=("streams", "operators"),
+    sent_by=("streams", "gateway", "operators"),
     read_by=("training", "operators"),
 )
 TRAINING_PROGRESS = Topic(
@@ -108,7 +108,7 @@ TRAINING_PROGRESS = Topic(
     "training",
     about="started, epoch, published, superseded, rejected, failed",
     sent_by=("training", "operators"),
-    read_by=("operators",),
+    read_by=("gateway", "operators"),
 )
 MODEL_UPDATED = Topic(
     "model-updated",
@@ -119,7 +119,7 @@ MODEL_UPDATED = Topic(
     "training",
     compacted=True,
     about="the model version to serve from now on",
-    sent_by=("training", "operators"),
+    sent_by=("training", "gateway", "operators"),
     read_by=("inference", "operators"),
 )
 PREDICTION_REQUEST = Topic(
