@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
@@ -30,7 +31,7 @@ from training.gate import UNCOMPARED, Rule, Verdict
 from training.promotion import Gate
 from training.record import Record
 from training.registry import Ended, Registry
-from training.served import GENERATION, LEARNED_FROM, Served
+from training.served import GENERATION, LEARNED_FROM, Served, load
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,8 +59,9 @@ class Job:
         self.store, self.registry = store, registry
         self.announcer, self.fitter = announcer, fitter
         rule = Rule(settings.gate_margin, settings.gate_rows, settings.seed)
-        self.gate = Gate(rule, registry.engine, registry.root_url, self._stored)
-        self._opponent: Served | None = None
+        # Two: the version that serves, and the best, which are often one.
+        self.load = lru_cache(maxsize=2)(partial(load, registry.root_url))
+        self.gate = Gate(rule, registry.engine, self.load, self._stored)
 
     def run(self, request: TrainRequest) -> Ended:
         """The outcome; the registry has it when this returns.
@@ -166,15 +168,12 @@ class Job:
         updated = self._stored(self.registry.revisions.serving)
         if updated is None:
             return None
-        if self._opponent is None or self._opponent.path != updated.artifact:
-            try:
-                root = self.settings.model_store_url()
-                self._opponent = Served(artifacts.read(root, updated.artifact, updated.sha256))
-            except ArtifactError as error:
-                log.warning("the serving version can't be scored", because=str(error))
-                self._opponent = None
-        opponent = self._opponent
-        return None if opponent is None or opponent.generation != generation else opponent
+        try:
+            version = self.load(updated.artifact, updated.sha256)
+        except ArtifactError as error:
+            log.warning("the serving version can't be scored", because=str(error))
+            return None
+        return version if version.generation == generation else None
 
     def _opinion(self, version: Served) -> Callable[..., Any]:
         """What the serving version says; nothing, where it can't run: that must not end a

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Row
 
 from schemas.history import History
 from streams.patience import first_line
-from training import artifacts, versions
+from training import versions
 from training.gate import UNCOMPARED, UNRIVALLED, Rule, Verdict, judged
 from training.metrics import take
 from training.record import FACTS, Record
@@ -26,12 +26,17 @@ Facts = tuple[float, ...]
 
 
 class Gate:
-    """``stored`` calls what needs the store, and waits for it."""
+    """``load`` gives a version by path and hash, the same while it is asked for again; ``stored``
+    calls what needs the store, and waits for it."""
 
     def __init__(
-        self, rule: Rule, engine: Engine, root_url: str, stored: Callable[..., Any]
+        self,
+        rule: Rule,
+        engine: Engine,
+        load: Callable[[str, str], Served],
+        stored: Callable[..., Any],
     ) -> None:
-        self.rule, self.engine, self.root_url, self.stored = rule, engine, root_url, stored
+        self.rule, self.engine, self.load, self.stored = rule, engine, load, stored
         self._opponent: Opponent | None = None
         self._failures = 0
 
@@ -56,9 +61,9 @@ class Gate:
         return judged(correct, record.product()[0], p, best.version, self.rule)
 
     def _loaded(self, best: Row[Any]) -> Opponent:
-        if self._opponent is None or self._opponent.served.path != best.artifact:
-            found = artifacts.read(self.root_url, best.artifact, best.sha256)
-            self._opponent = Opponent(best.version, Served(found))
+        served = self.load(best.artifact, best.sha256)
+        if self._opponent is None or self._opponent.served is not served:
+            self._opponent = Opponent(best.version, served)
         return self._opponent
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ArtifactError
 from schemas.history import History
+from training import artifacts
 from training.artifacts import Artifact
 from training.features import Tasks
 from training.lnirt import Lnirt
@@ -146,6 +147,11 @@ class Served:
                     prior[batch.rows[real], at] = found["prior"][real][:, 0]
         prior[:, 0] = _sigmoid(prior[:, 0])
         return {name: found[rows] for name, found in linear.items()}, prior[rows]
+
+
+def load(root_url: str, path: str, sha256: str) -> Served:
+    """A version from the model store. Raises ArtifactError where it is not what was announced."""
+    return Served(artifacts.read(root_url, path, sha256))
 
 
 class _Graph:

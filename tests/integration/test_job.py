@@ -290,6 +290,14 @@ def test_only_rows_that_the_best_has_not_learned_are_compared(
     assert [gate["best"] for gate in gates] == [False, False, True]
 
 
+def test_a_version_that_serves_and_is_the_best_is_loaded_once(site: Site, fitter: Fitter) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    site.published(job, 65)
+    loaded = job.load.cache_info()
+    assert (loaded.misses, loaded.hits) == (1, 1)
+
+
 def test_networks_that_lost_themselves_are_refused_and_trained_anew(
     site: Site, fitter: Fitter
 ) -> None:
