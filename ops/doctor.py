@@ -106,11 +106,15 @@ def _database(settings: Settings) -> Finding:
         found = connection.execute(text("SELECT to_regclass('alembic_version')")).scalar()
         query = text("SELECT version_num FROM alembic_version")
         revision = connection.execute(query).scalar() if found else None
-    if revision != database.head():
-        state = f"its tables are of revision {revision}" if revision else "it has no tables yet"
-        advice = "Every service migrates it when it starts: `retrace up`, or `retrace streams`."
-        return "warn", f"PostgreSQL {release} answers; {state}", advice
-    return "ok", f"PostgreSQL {release} answers; tables of revision {revision}", ""
+    answers = f"PostgreSQL {release} answers"
+    if revision == database.head():
+        return "ok", f"{answers}; tables of revision {revision}", ""
+    if database.is_later(revision):
+        state = f"its tables are of revision {revision}, of a later version than this one"
+        return "warn", f"{answers}; {state}", "Services may run on; upgrade those that are left."
+    state = f"its tables are of revision {revision}" if revision else "it has no tables yet"
+    advice = "Every service migrates it when it starts: `retrace up`, or `retrace streams`."
+    return "warn", f"{answers}; {state}", advice
 
 
 def _counter(settings: Settings) -> Finding:

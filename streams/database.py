@@ -106,7 +106,7 @@ def migrate(engine: Engine) -> None:
         connection.commit()
         try:
             config.attributes["connection"] = connection
-            if not _is_later(connection, ScriptDirectory.from_config(config)):
+            if not is_later(MigrationContext.configure(connection).get_current_revision()):
                 command.upgrade(config, "head")
             connection.commit()
         finally:
@@ -115,9 +115,10 @@ def migrate(engine: Engine) -> None:
             connection.commit()
 
 
-def _is_later(connection: Connection, scripts: ScriptDirectory) -> bool:
-    known = {script.revision for script in scripts.walk_revisions()}
-    return not known.issuperset(MigrationContext.configure(connection).get_current_heads())
+def is_later(revision: str | None) -> bool:
+    """Whether tables of this revision were made by a later version than this one."""
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision is not None and revision not in known
 
 
 def head() -> str | None:

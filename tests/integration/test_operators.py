@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from gateway import requests
 from ops import doctor, feed, importer, status_table, train
@@ -278,6 +279,14 @@ def test_doctor_is_content_with_prepared_servers(settings: Settings, store: Stor
     found = findings(settings)
     for name in ("kafka", "topics", "permissions", "database", "counter", "serving model"):
         assert found[name].state == "ok", found[name]
+
+
+def test_doctor_tells_tables_of_a_later_version(settings: Settings, store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    found = findings(settings)["database"]
+    assert found.state == "warn"
+    assert "of revision 9999, of a later version" in found.detail
 
 
 def test_doctor_finds_completions_that_nobody_counted(
