@@ -41,7 +41,7 @@ class Answers:
         """One a request, beside the completion that it must do without, in their order."""
         answers = self._answers([one.request for one, _ in ready], serving, now)
         return [
-            self._answered(one, answer, serving, _remarks(one.request, lacks, now))
+            self._answered(one, answer, serving, remarks(one.request, lacks, now))
             for (one, lacks), answer in zip(ready, answers, strict=True)
         ]
 
@@ -83,7 +83,7 @@ def task_fields(request: PredictionRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in names}
 
 
-def _remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:
+def remarks(request: PredictionRequest, lacks: str, now: datetime) -> str:
     """What else than the source a reason has to tell."""
     found = []
     if lacks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from inference.answers import ask_of, task_fields
+from inference.answers import ask_of, remarks, task_fields
 from inference.models import Serving
 from inference.predictor import Reader
 from inference.waiting import Asked
@@ -22,14 +22,14 @@ class Explanations:
     def __init__(self, read: Reader) -> None:
         self.read = read
 
-    def of(self, one: Asked, serving: Serving, now: datetime) -> Reply:
-        """The reply to a request that is no practice."""
+    def of(self, one: Asked, lacks: str, serving: Serving, now: datetime) -> Reply:
+        """The reply to a request that is no practice, without the completion that it lacks."""
         request = one.request
         if request.expires_at is not None and request.expires_at < now:
             return refusal(request.request_id, "expired before it was read")
         if request.purpose == "forecast":
             return self._forecast(request, serving, now)
-        return self._why(request, serving, now)
+        return self._why(request, lacks, serving, now)
 
     def _forecast(self, request: PredictionRequest, serving: Serving, now: datetime) -> Reply:
         if request.candidates is None:
@@ -52,7 +52,9 @@ class Explanations:
             predicted_at=datetime.now(UTC),
         )
 
-    def _why(self, request: PredictionRequest, serving: Serving, now: datetime) -> Reply:
+    def _why(
+        self, request: PredictionRequest, lacks: str, serving: Serving, now: datetime
+    ) -> Reply:
         if serving.updated is None:
             return refusal(request.request_id, "no model yet: nothing moved the default")
         found = self.read({request.user_id: 0})
@@ -66,7 +68,7 @@ class Explanations:
             p_correct=answer.p_correct,
             expected_seconds=answer.expected_seconds,
             source=answer.source,  # type: ignore[arg-type]
-            reason=answer.reason,
+            reason=remarks(request, lacks, now) + answer.reason,
             effects=explained.effects,
             words=explained.words,
             history_length=answer.history_length,

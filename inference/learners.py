@@ -242,9 +242,8 @@ class Learners:
             self._memory.make_room(grown(first), 0)
             self._memory.forget(slice(first, None), slice(0, 0))
             for state in self._states.values():
-                for part, values in state.items():
-                    more = np.zeros((grown(first) - first, values.shape[1]), dtype=values.dtype)
-                    state[part] = np.concatenate([values, more])
+                for values in state.values():  # in place, and zeros where it grows
+                    values.resize((grown(first), values.shape[1]), refcheck=False)
             self._slots += range(grown(first) - 1, first - 1, -1)
 
     def _forget(self, user: str) -> None:

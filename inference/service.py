@@ -1,8 +1,8 @@
 """The inference service: prediction-request to prediction, with the newest model.
 
-What waits is answered together: one query for the histories, one call per network. Answers are
-acknowledged by the broker before the requests' offsets are committed, so each is answered at least
-once. Never imports TensorFlow.
+What waits is answered together: one query for the histories, one call per network. The broker
+acknowledges predictions while the next requests are answered, and before any request's offset is
+committed, so each is answered at least once. Never imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Inference:
         challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
         self.answers = Answers(self.reads.newer, challenger)
         self.explanations = Explanations(self.reads.newer)
-        self.later: deque[Asked] = deque()
+        self.later: deque[tuple[Asked, str]] = deque()
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
         self.publisher = kafka.Publisher(settings, **alone)
@@ -62,6 +62,7 @@ class Inference:
         self.consumption = patience.health.watch(
             Consumption(settings, topics.PREDICTION_REQUEST, GROUP)
         )
+        self._flight = self.publisher.begin([])
         self.next: dict[int, int] = {}
         self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
 
@@ -80,6 +81,7 @@ class Inference:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
             self.answer([], at_once=True)
+            self.settle()
         except Stopped:
             log.info("stopped while waiting")
         finally:
@@ -91,7 +93,7 @@ class Inference:
         wait = 0.0 if self.later else RECORDED_SECONDS if self.waiting.held else 0.2
         raws = [kafka.raw(message) for message in kafka.drain(consumer, BATCH, wait)]
         if not raws and self.later:
-            self._explain(self.later.popleft())
+            self._explain(*self.later.popleft())
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
         if raws or self.waiting.held:
@@ -116,7 +118,8 @@ class Inference:
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
-        answered = {**self.next, **first_of([*self.waiting.held, *self.later])}
+        self.settle()
+        answered = {**self.next, **first_of([*self.waiting.held, *(one for one, _ in self.later)])}
         answered = {p: offset for p, offset in answered.items() if p in self.consumption.mine}
         before, self._committed = self._committed[1], (time.monotonic(), {})
         name = self.consumption.topic
@@ -129,7 +132,7 @@ class Inference:
             log.debug("not committed", because=first_line(error))
 
     def answer(self, raws: Sequence[Raw], *, at_once: bool = False) -> None:
-        """Answer a batch: replies first, then the acknowledged predictions and dead letters.
+        """Answer a batch: replies first, then predictions and dead letters.
 
         Requests that must know a completion which is not recorded yet are put off, shortly; with
         ``at_once`` nothing is.
@@ -138,8 +141,9 @@ class Inference:
         new, bad = self._sorted(raws, now)
         ready = self.waiting.ready(new, at_once=at_once)
         practice = [pair for pair in ready if pair[0].request.purpose == "practice"]
-        for one in [one for one, _ in ready if one.request.purpose != "practice"]:
-            self._put_after(one)
+        for one, lacks in ready:
+            if one.request.purpose != "practice":
+                self._put_after(one, lacks)
         answered = self.answers.of(practice, self.models.current, now)
         contexts = [self._context(each.asked, began) for each in answered]
         for each, context in zip(answered, contexts, strict=True):
@@ -153,8 +157,13 @@ class Inference:
             for prediction in (each.told, each.kept)
             if prediction is not None
         ]
-        self.patience.call("kafka", kafka.is_away, self.publisher.publish, lasting)
+        self.settle()
+        self._flight = self.patience.call("kafka", kafka.is_away, self.publisher.begin, lasting)
         self._bury(bad)
+
+    def settle(self) -> None:
+        """Until the broker has the predictions of the batch before."""
+        self.patience.call("kafka", kafka.is_away, self.publisher.settle, self._flight)
 
     def _context(self, one: Asked, began: float) -> str | None:
         """The trace context of an answer: its own step's, where that is exported."""
@@ -168,17 +177,17 @@ class Inference:
         metrics.LEARNERS.set(self.models.current.predictor.learners_held)
         metrics.PUT_OFF.set(len(self.waiting.held))
 
-    def _put_after(self, one: Asked) -> None:
+    def _put_after(self, one: Asked, lacks: str) -> None:
         """What only its asker waits for comes after predictions; not more than a few of them."""
         if len(self.later) < MOST_LATER:
-            self.later.append(one)
+            self.later.append((one, lacks))
         else:
             words = "too many forecasts and explanations wait; ask again later"
             self._reply(one.raw, refusal(one.request.request_id, words))
 
-    def _explain(self, one: Asked) -> None:
+    def _explain(self, one: Asked, lacks: str) -> None:
         began, now = time.monotonic(), datetime.now(UTC)
-        reply = self.explanations.of(one, self.models.current, now)
+        reply = self.explanations.of(one, lacks, self.models.current, now)
         self._reply(one.raw, reply, self._context(one, began))
         metrics.EXPLANATIONS.labels(one.request.purpose).inc()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import structlog
@@ -158,6 +159,20 @@ def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
+@dataclass
+class Flight:
+    """Messages on their way: how many wait for the broker, and the last that it refused."""
+
+    messages: tuple[Message, ...]
+    waiting: int = 0
+    failed: KafkaError | None = None
+
+    def delivered(self, error: KafkaError | None, _message: KafkaMessage) -> None:
+        """What the producer calls when it knows."""
+        self.waiting -= 1
+        self.failed = error or self.failed
+
+
 class Publisher:
     """An idempotent producer. Not for use from several threads at once, but for ``send``."""
 
@@ -184,24 +199,32 @@ class Publisher:
 
         What was delivered before an error is published again by a caller that retries.
         """
-        failed: list[KafkaError] = []
-        waiting = 0
+        self.settle(self.begin(messages))
 
-        def delivered(error: KafkaError | None, _message: KafkaMessage) -> None:
-            nonlocal waiting
-            waiting -= 1
-            if error is not None:
-                failed.append(error)
+    def begin(self, messages: Iterable[Message]) -> Flight:
+        """Hand messages over; ``settle`` waits until the broker has them."""
+        flight = Flight(tuple(messages))
+        self._hand_over(flight)
+        return flight
 
-        producer = self._producer
-        for message in messages:
-            waiting += 1
-            self.send(message, delivered)
-        while waiting:
-            producer.poll(0.1)
-        if failed:
-            self._replace_if_fatal(failed[0])
-            raise KafkaException(failed[0])
+    def settle(self, flight: Flight) -> None:
+        """Wait until the broker has all of a flight; one that failed before is sent again.
+
+        Raises ``KafkaException`` where the broker has not.
+        """
+        if flight.failed:
+            self._hand_over(flight)
+        while flight.waiting:
+            self._producer.poll(0.1)
+        if flight.failed:
+            self._replace_if_fatal(flight.failed)
+            raise KafkaException(flight.failed)
+
+    def _hand_over(self, flight: Flight) -> None:
+        flight.failed = None
+        for message in flight.messages:
+            flight.waiting += 1
+            self.send(message, flight.delivered)
 
     def send(
         self,

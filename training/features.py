@@ -103,10 +103,8 @@ class Memory:
         for name in ("facts", "traces", "irt", "session", "previous"):
             held = getattr(self, name)
             wanted = rows if name in ("facts", "traces") else learners
-            if wanted > len(held):
-                new = np.empty((wanted, *held.shape[1:]), dtype=held.dtype)
-                new[: len(held)] = held
-                setattr(self, name, new)
+            if wanted > len(held):  # in place: a copy beside it would double the process's peak
+                held.resize((wanted, *held.shape[1:]), refcheck=False)
 
     def read(self, tasks: Tasks, places: Ints, at: Ints) -> Known:
         """What is known when the tasks at these positions start; their learners differ."""

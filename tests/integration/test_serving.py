@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from inference.models import Models
 from inference.service import MOST_LATER, Inference
 from inference.waiting import first_of
 from schemas import codec, topics
-from schemas.codec import Raw
+from schemas.codec import Message, Raw
 from schemas.events import Candidate, ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
@@ -106,6 +107,12 @@ def asked(name: str, headers: tuple[tuple[str, bytes], ...] = (), **more: Any) -
     return Raw("prediction-request", 0, 0, b"user-1", event.model_dump_json().encode(), headers)
 
 
+def handle(inference: Inference, raws: Sequence[Raw], *, at_once: bool = False) -> None:
+    """Answer, and wait until the broker has the predictions."""
+    inference.answer(raws, at_once=at_once)
+    inference.settle()
+
+
 def serves(models: Models, version: int) -> bool:
     updated = models.current.updated
     return updated is not None and updated.version == version
@@ -114,7 +121,7 @@ def serves(models: Models, version: int) -> bool:
 def test_before_the_first_model_the_default_says_so(
     inference: Inference, settings: Settings
 ) -> None:
-    inference.answer([asked("r1")])
+    handle(inference, [asked("r1")])
     (answer,) = values_of(settings, topics.PREDICTION)
     assert (answer["source"], answer["reason"]) == ("default", "no model yet")
     assert (answer["p_correct"], answer["expected_seconds"]) == (0.5, 60.0)
@@ -127,7 +134,7 @@ def test_the_newest_version_answers_and_says_its_number(
     announce(settings, files, 1)
     announce(settings, files, 2)
     wait_until(lambda: serves(models, 2))
-    inference.answer([asked("r1"), asked("r2", topic="alchemy"), asked("r3", user_id="nobody")])
+    handle(inference, [asked("r1"), asked("r2", topic="alchemy"), asked("r3", user_id="nobody")])
     answers = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
     assert (answers["r1"]["source"], answers["r1"]["model_version"]) == ("lstm", 2)
     assert 0.01 <= answers["r1"]["p_correct"] <= 0.99
@@ -136,6 +143,18 @@ def test_the_newest_version_answers_and_says_its_number(
     assert answers["r2"]["reason"].startswith("unknown topic")
     assert answers["r3"]["source"] == "lstm"
     assert "learner not seen in training" in answers["r3"]["reason"]
+
+
+def test_predictions_that_the_broker_refused_are_sent_again(
+    inference: Inference, settings: Settings
+) -> None:
+    prediction = settings.topic_prefix + topics.PREDICTION.name
+    lost = inference.publisher.begin([])
+    lost.messages = (Message(prediction, b"r1", b"{}", []),)
+    lost.failed = KafkaError(KafkaError.REQUEST_TIMED_OUT)
+    inference._flight = lost
+    inference.settle()
+    assert values_of(settings, topics.PREDICTION) == [{}]
 
 
 def test_an_older_revision_is_not_obeyed(
@@ -252,7 +271,7 @@ def test_replies_carry_the_correlation_id(inference: Inference, settings: Settin
     reply = topics.reply("tests")
     edge = kafka.admin(settings)
     declare.create(edge, [(settings.topic_prefix + reply.name, reply)], 1)
-    inference.answer([asked("r1", (("reply-topic", b"reply.tests"), ("correlation-id", b"c-1")))])
+    handle(inference, [asked("r1", (("reply-topic", b"reply.tests"), ("correlation-id", b"c-1")))])
     wait_until(lambda: len(values_of(settings, reply)) == 1)
     answer = tails.last_messages(settings, settings.topic_prefix + reply.name)[0]
     assert dict(answer.headers)["correlation-id"] == b"c-1"
@@ -263,7 +282,7 @@ def test_a_reply_topic_that_does_not_exist_holds_nobody_up(
     inference: Inference, settings: Settings
 ) -> None:
     headers = (("reply-topic", b"reply.gone"), ("correlation-id", b"c"))
-    inference.answer([asked("r1", headers), asked("r2")])
+    handle(inference, [asked("r1", headers), asked("r2")])
     assert {a["request_id"] for a in values_of(settings, topics.PREDICTION)} == {"r1", "r2"}
 
 
@@ -274,9 +293,9 @@ def replies(inference: Inference, settings: Settings, *raws: Raw) -> list[dict[s
     """What comes back on a reply topic, each with its type."""
     reply = topics.reply("tests")
     declare.create(kafka.admin(settings), [(settings.topic_prefix + reply.name, reply)], 1)
-    inference.answer(raws)
+    handle(inference, raws)
     while inference.later:
-        inference._explain(inference.later.popleft())
+        inference._explain(*inference.later.popleft())
     assert inference.publisher.flush(30) == 0
     found = read_all(settings, reply)
     return [
@@ -330,6 +349,10 @@ def test_why_is_told_and_before_a_model_refused(
     assert told["type"] == "retrace.why"
     assert sum(effect["kind"] == "completion" for effect in told["effects"]) == 3
     assert told["history_length"] == 3
+    lacking = asked("r3", REPLY, purpose="why", started_at=later, after="4@9")
+    handle(inference, [lacking], at_once=True)
+    told = replies(inference, settings)[-1]
+    assert told["reason"].startswith("without 4@9, not recorded yet; trained on")
 
 
 def test_who_cannot_be_answered_is_told_why(inference: Inference, settings: Settings) -> None:
@@ -352,7 +375,7 @@ def test_bad_requests_are_dead_letters_and_the_rest_is_answered(
     inference: Inference, settings: Settings
 ) -> None:
     bad = Raw("prediction-request", 2, 9, b"k", b"{}", ())
-    inference.answer([bad, asked("r1")])
+    handle(inference, [bad, asked("r1")])
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"]
     assert values_of(settings, topics.DEAD_LETTERS) == [{}]
 
@@ -366,14 +389,14 @@ def test_a_request_waits_for_a_completion_that_it_must_know(
     done = TaskCompleted.model_validate_json(json.dumps(task("done", user_id="user-1")))
     topic_id = declare.topic_id(kafka.admin(settings), settings.topic_prefix + "task-completed")
     later = datetime.now(UTC) + timedelta(minutes=4)
-    inference.answer([asked("r1", after="4@0", started_at=later), asked("r2")])
+    handle(inference, [asked("r1", after="4@0", started_at=later), asked("r2")])
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r2"]
     assert first_of(inference.waiting.held) == {0: 0}
     store.record([Publication(done, Place(4, 0))], Stands(topic_id, "t", {4: 0}, {4: 1}))
-    inference.answer([])
+    handle(inference, [])
     told = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
     assert (told["r1"]["history_length"], told["r2"]["history_length"]) == (1, 0)
-    inference.answer([asked("r3", after="4@1")], at_once=True)
+    handle(inference, [asked("r3", after="4@1")], at_once=True)
     told = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
     assert told["r3"]["reason"].startswith("without 4@1, not recorded yet; trained on")
 
@@ -387,7 +410,7 @@ def test_without_the_store_every_request_is_still_answered(
     away = Inference(
         settings.model_copy(update={"database_url": SecretStr(nowhere)}), patience, models
     )
-    away.answer([asked("r1"), asked("r2")])
+    handle(away, [asked("r1"), asked("r2")])
     answers = values_of(settings, topics.PREDICTION)
     assert {a["reason"] for a in answers} == {"store unavailable"}
     assert patience.health.snapshot()["dependencies"]["store"]["ok"] is False
@@ -398,7 +421,7 @@ def test_connections_that_were_cut_meanwhile_are_not_noticed(
 ) -> None:
     announce(settings, files, 1)
     wait_until(lambda: serves(models, 1))
-    inference.answer([asked("r1")])
+    handle(inference, [asked("r1")])
     other = database.connect(settings.database_url.get_secret_value(), "tests")
     cut = text(
         """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -406,7 +429,7 @@ def test_connections_that_were_cut_meanwhile_are_not_noticed(
     )
     with other.connect() as connection:
         assert connection.execute(cut).scalars().all() != []
-    inference.answer([asked("r2")])
+    handle(inference, [asked("r2")])
     told = values_of(settings, topics.PREDICTION)
     assert all(answer["reason"].startswith("trained on") for answer in told)
     assert len(told) == 2
@@ -414,6 +437,6 @@ def test_connections_that_were_cut_meanwhile_are_not_noticed(
 
 
 def test_expired_requests_get_the_cheap_default(inference: Inference, settings: Settings) -> None:
-    inference.answer([asked("r1", expires_at=datetime(2020, 1, 1, tzinfo=UTC))])
+    handle(inference, [asked("r1", expires_at=datetime(2020, 1, 1, tzinfo=UTC))])
     (answer,) = values_of(settings, topics.PREDICTION)
     assert answer["reason"] == "expired before it was read"
