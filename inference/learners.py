@@ -268,8 +268,8 @@ def rows_of(asks: Sequence[Ask]) -> History:
 
 
 def grown(size: int) -> int:
-    """A larger size, by a quarter: what is not used yet takes memory too."""
-    return size + size // 4
+    """A larger size, by an eighth: what is not used yet takes memory too."""
+    return size + size // 8
 
 
 def milliseconds(at: float) -> int:

@@ -26,7 +26,7 @@ from training.served import Opinion, Served
 P_RANGE = (0.01, 0.99)
 SECONDS_RANGE = (5.0, 600.0)
 LOG_RANGE = (0.0, 10.0)  # beyond SECONDS_RANGE, and where exp is finite
-PORTION, TAKE_OVER_SECONDS = 32, 0.5
+PORTION, TAKE_OVER_SECONDS = 16, 0.5
 
 Cause = Literal[
     "trained", "learner-unseen", "topic-unknown", "difficulty-unknown", "not-finite",
