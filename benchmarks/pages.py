@@ -106,9 +106,11 @@ class Load:
         with ThreadPoolExecutor(1) as pool:
             predictions = pool.submit(self.asker.open_loop, name, self.asked.rate, seconds)
             posts = asyncio.run(self._posts(seconds))
-            return {"posts": posts, "predictions": predictions.result()}
+            failed = sum(not well for _, well in posts)
+            ms = [each for each, _ in posts]
+            return {"posts": ms, "failed": failed, "predictions": predictions.result()}
 
-    async def _posts(self, seconds: float) -> list[float]:
+    async def _posts(self, seconds: float) -> list[tuple[float, bool]]:
         base = f"http://127.0.0.1:{self.settings.gateway_port}"
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=10) as http:
             begin = time.monotonic() + 0.1
@@ -138,9 +140,11 @@ class Load:
 
 def _together(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The rounds of one kind: every POST, the last round's other figures."""
+    failed = sum(each["failed"] for each in rounds)
     posts = [ms for each in rounds for ms in each["posts"]]
     cores = sum(each["gateway_cores"] for each in rounds) / len(rounds)
-    return {**rounds[-1], "posts": percentiles(posts), "gateway_cores": round(cores, 3)}
+    own = {"posts": percentiles(posts), "failed": failed, "gateway_cores": round(cores, 3)}
+    return rounds[-1] | own
 
 
 def _said(process: subprocess.Popen[str], *, end: bool = False) -> dict[str, Any]:
@@ -154,21 +158,25 @@ def _said(process: subprocess.Popen[str], *, end: bool = False) -> dict[str, Any
     return dict(json.loads(line))
 
 
-async def _post(http: httpx.AsyncClient, at: float, turn: int) -> float:
-    """Milliseconds from when it was due."""
+async def _post(http: httpx.AsyncClient, at: float, turn: int) -> tuple[float, bool]:
+    """Milliseconds from when it was due, and whether a task came of it."""
     await asyncio.sleep(at - time.monotonic())
     task = {"user_id": predict_prefill.name_of(1 + turn % 50), "topic": "topic-1"}
     difficulty = predict_prefill.DIFFICULTIES[0]
-    answer = await http.post("/practice-tasks", json={**task, "difficulty": difficulty})
-    answer.raise_for_status()
-    return (time.monotonic() - at) * 1000
+    try:
+        answer = await http.post("/practice-tasks", json={**task, "difficulty": difficulty})
+        well = answer.is_success
+    except httpx.TransportError:
+        well = False
+    return (time.monotonic() - at) * 1000, well
 
 
 def sentences(report: dict[str, Any]) -> str:
     """For people."""
     lines = [
         f"{each['viewers']:>7}: POST p50 {each['posts']['p50']:.1f}, p99 {each['posts']['p99']:.1f}"
-        f" ms; the gateway takes {100 * each['gateway_cores']:.0f} % of a core"
+        f" ms, {each['failed']} failed; the gateway takes "
+        f"{100 * each['gateway_cores']:.0f} % of a core"
         for each in report["beside"]
     ]
     asked, ratio = report["asked"], report["ratio"]
