@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -76,7 +75,6 @@ class Predictor:
         self._served = None if artifact is None else Served(artifact, threads=threads)
         self._learners = None if self._served is None else Learners(self._served, learners)
         self._generation = 0
-        self._beside = ThreadPoolExecutor(1, "reads")
 
     def warm(self) -> None:
         """Answers once; raises ArtifactError where the version can't."""
@@ -121,10 +119,7 @@ class Predictor:
         """One answer an ask, from what is held of the learners and what is newer in the store."""
         if self._served is None or self._learners is None or not asks:
             return [default("no model yet", "no-model") for _ in asks]
-        asked = {ask.user_id for ask in asks}
-        said, here = self._from_held(asks, asked, read)
-        if said is not None:
-            return [self._held_answer(ask, said, at, here) for at, ask in enumerate(asks)]
+        here = self._catch_up({ask.user_id for ask in asks}, read)
         found: dict[int, Answer] = {}
         unsettled = [at for at, ask in enumerate(asks) if not self._learners.is_settled(ask)]
         whole = read({asks[at].user_id: 0 for at in unsettled}) if unsettled and here else None
@@ -138,22 +133,6 @@ class Predictor:
             for line, at in enumerate(rest):
                 found[at] = self._held_answer(asks[at], said, line, here)
         return [found[at] for at in range(len(asks))]
-
-    def _from_held(
-        self, asks: Sequence[Ask], asked: set[str], read: Reader
-    ) -> tuple[Opinion | None, bool]:
-        """What is said from what is held, worked out while the store is asked for more; None
-        where there was more, which is learned. And whether the store could be read."""
-        assert self._learners is not None
-        after = {user: self._learners.last(user) for user in asked}
-        if not all(after.values()) or not all(map(self._learners.is_settled, asks)):
-            return None, self._catch_up(asked, read)
-        reading = self._beside.submit(read, after)
-        said = self._learners.opinion(asks)
-        new = reading.result()
-        if new is None or (new[0] == self._generation and not len(new[1])):
-            return said, new is not None
-        return None, self._take(new, asked, read)
 
     def _catch_up(self, users: set[str], read: Reader) -> bool:
         """Learn what is newer of these learners; whether the store could be read.
@@ -170,11 +149,8 @@ class Predictor:
     def _catch_up_with(self, some: Sequence[str], asked: set[str], read: Reader) -> bool:
         assert self._learners is not None
         new = read({user: self._learners.last(user) for user in some})
-        return new is not None and self._take(new, asked, read)
-
-    def _take(self, new: tuple[int, History], asked: set[str], read: Reader) -> bool:
-        """Learn what was read; whether what else that takes could be read, too."""
-        assert self._learners is not None
+        if new is None:
+            return False
         if new[0] != self._generation:
             self._learners.forget_all()
             self._generation = new[0]
@@ -182,10 +158,10 @@ class Predictor:
         again = self._learners.learn(new[1], asked)
         if not again:
             return True
-        whole = read(dict.fromkeys(again, 0))
-        if whole is not None:
-            self._learners.learn(whole[1], asked)
-        return whole is not None
+        new = read(dict.fromkeys(again, 0))
+        if new is not None:
+            self._learners.learn(new[1], asked)
+        return new is not None
 
     def _held_answer(self, ask: Ask, said: Opinion, at: int, here: bool) -> Answer:
         assert self._learners is not None
