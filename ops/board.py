@@ -15,8 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from gateway.escaping import printable
 from ops import feed
-from ops.escaping import printable
 from ops.feed import Happening, Letter
 from ops.terminal import dots, grouped, plural
 from schemas.events import (

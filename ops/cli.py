@@ -8,8 +8,8 @@ import sys
 
 import typer
 
+from gateway import away
 from ops import (
-    away,
     commands_bench,
     commands_data,
     commands_letters,

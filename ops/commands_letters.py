@@ -9,7 +9,7 @@ import typer
 from ops.options import Json, log_warnings
 
 if TYPE_CHECKING:
-    from ops.letters import Filter
+    from gateway.letters import Filter
     from schemas.settings import Settings
 
 HELP = "What could not be processed, why, and back again after a fix."
@@ -67,9 +67,9 @@ def show(
 
     What is not plain text is escaped: \\xNN for a byte, \\uNNNN for a character.
     """
+    from gateway.letters import Place
     from ops import letters_run as command
     from ops import local
-    from ops.letters import Place
 
     place_ = Place.parse(place)
     command.show(local.settings(), place_, whole=whole, raw_bytes=raw, as_json=as_json)
@@ -102,10 +102,10 @@ def redrive(
 
     Sending twice does no harm: a completion is recorded once, a request has one outcome.
     """
+    from gateway.letters import Place
+    from gateway.redrive import Meant
     from ops import letters_run as command
     from ops import local
-    from ops.letters import Place
-    from ops.redrive import Meant
     from schemas.errors import UsageError
 
     filters = (topic, cause, message, since, until, attempts)
@@ -125,7 +125,7 @@ def _filter(
 ) -> Filter:  # fmt: skip
     from datetime import UTC, datetime
 
-    from ops.letters import Filter
+    from gateway.letters import Filter
     from ops.when import moment
 
     now = datetime.now(UTC)

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from ops.escaping import beginning, escaped, pretty_json
-from ops.letters import Letter
+from gateway.escaping import beginning, escaped, pretty_json
+from gateway.letters import Letter
 from ops.letters_table import failed_at, letter_object, short
 from ops.terminal import plural
 from schemas import codec

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import typer
 
+from gateway.letterbox import Letterbox, redrives
+from gateway.letters import Counts, Filter, Letter, Place, Plan, order
+from gateway.redrive import REFUSED, Meant, Redrive
 from ops import letter_whole
 from ops import letters_table as words
-from ops.letterbox import Letterbox, redrives
-from ops.letters import Counts, Filter, Letter, Place, Plan, order
-from ops.redrive import REFUSED, Meant, Redrive
 from ops.terminal import err, out, plural, progress
 from schemas import codec
 from schemas.errors import RetraceError, UsageError

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from ops.escaping import printable
-from ops.letters import Counts, Group, Letter, Plan
+from gateway.escaping import printable
+from gateway.letters import Counts, Group, Letter, Plan
 from ops.terminal import grouped, plural
 from schemas import codec
 

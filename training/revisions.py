@@ -90,6 +90,10 @@ class Revisions:
 
         Raises RetraceError where there is none that is kept.
         """
+        return self._hold(self.before(), "rollback")
+
+    def before(self) -> int:
+        """The version that a rollback leads to. Raises RetraceError where none is kept."""
         with self.engine.connect() as connection:
             current = _current(connection)
             below = versions.served_below(0 if current is None else current.version)
@@ -98,7 +102,7 @@ class Revisions:
             raise RetraceError(
                 "No earlier version is kept that has served. See `retrace models list`."
             )
-        return self._hold(before, "rollback")
+        return int(before)
 
     def release(self) -> ModelUpdated:
         """Let go: the newest published version serves, and later ones will.
@@ -107,19 +111,23 @@ class Revisions:
         """
         with self.engine.begin() as connection:
             versions.lock(connection)
-            current = _current(connection)
-            if current is None or not current.holds:
-                raise RetraceError("Nothing is held: the newest version serves already.")
-            self.add(connection, versions.newest(connection) or current.version, "release")
+            self.add(connection, _released(connection), "release")
             return _require(_announced(connection))
+
+    def released(self) -> int:
+        """The version that a release leads to. Raises RetraceError where nothing is held."""
+        with self.engine.connect() as connection:
+            return _released(connection)
+
+    def require(self, version: int) -> Row[Any]:
+        """What is known of a version that can be promoted. Raises RetraceError."""
+        with self.engine.connect() as connection:
+            return _kept(connection, version)
 
     def _hold(self, version: int, cause: str) -> ModelUpdated:
         with self.engine.begin() as connection:
             versions.lock(connection)
-            row = versions.found(connection, version)
-            if row is None or row.removed_at is not None:
-                gone = "was never written" if row is None else "has been removed"
-                raise RetraceError(f"Version {version} {gone}. See `retrace models list`.")
+            row = _kept(connection, version)
             artifacts.read(self.root_url, row.artifact, row.sha256)
             self.add(connection, version, cause)
             return _require(_announced(connection))
@@ -170,6 +178,21 @@ _NEWEST_FIRST = select(revisions).order_by(revisions.c.revision.desc())
 def _current(connection: Connection) -> Revision | None:
     row = connection.execute(_NEWEST_FIRST.limit(1)).one_or_none()
     return None if row is None else _revision(row)
+
+
+def _kept(connection: Connection, version: int) -> Row[Any]:
+    row = versions.found(connection, version)
+    if row is None or row.removed_at is not None:
+        gone = "was never written" if row is None else "has been removed"
+        raise RetraceError(f"Version {version} {gone}. See `retrace models list`.")
+    return row
+
+
+def _released(connection: Connection) -> int:
+    current = _current(connection)
+    if current is None or not current.holds:
+        raise RetraceError("Nothing is held: the newest version serves already.")
+    return versions.newest(connection) or current.version
 
 
 def _revision(row: Row[Any]) -> Revision:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gateway.letterbox import Letterbox
+from gateway.letters import ALREADY, IN_PART, NO_READER, Filter, Place
+from gateway.redrive import REFUSED, Meant, Redrive
 from ops.cli import app
-from ops.letterbox import Letterbox
-from ops.letters import ALREADY, IN_PART, NO_READER, Filter, Place
-from ops.redrive import REFUSED, Meant, Redrive
 from schemas import codec, topics
 from schemas.codec import Bad, Headers, Message, Raw
 from schemas.errors import RetraceError, Unreachable

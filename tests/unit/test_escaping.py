@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.escaping import beginning, escaped, pretty_json, printable
+from gateway.escaping import beginning, escaped, pretty_json, printable
 
 DANGEROUS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 json_values = st.recursive(

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops import letter_whole, letters, letters_table, when
-from ops.letters import ALREADY, IN_PART, NO_READER, Counts, Filter, Letter, Place, Plan
+from gateway import letters
+from gateway.letters import ALREADY, IN_PART, NO_READER, Counts, Filter, Letter, Place, Plan
+from ops import letter_whole, letters_table, when
 from schemas import codec, topics
 from schemas.codec import Bad, Raw
 from schemas.errors import UsageError

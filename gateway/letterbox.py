@@ -8,8 +8,8 @@ from itertools import islice
 
 from confluent_kafka import KafkaException
 
-from ops import letters
-from ops.letters import Filter, Letter, Place, Sent
+from gateway import letters
+from gateway.letters import Filter, Letter, Place, Sent
 from schemas import codec, topics
 from schemas.codec import Raw
 from schemas.errors import RetraceError, Unreachable
@@ -40,6 +40,10 @@ class Letterbox:
         self.spans = stretch.spans(settings, self.name)
         self.topic_id = _topic_id(settings, self.name)
         self.sent: Sent = sent_back(settings, self.topic_id)
+
+    def look_again(self) -> None:
+        """Which of the letters were sent back meanwhile."""
+        self.sent = sent_back(self.settings, self.topic_id)
 
     def matching(
         self, wanted: Filter, spans: Sequence[Span], care: Care | None = None

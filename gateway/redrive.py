@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, KafkaException
 
-from ops.letterbox import Advance, Letterbox, silent
-from ops.letters import Filter, Letter, Place, Plan, reason_against
+from gateway.letterbox import Advance, Letterbox, silent
+from gateway.letters import Filter, Letter, Place, Plan, reason_against
 from schemas import codec, topics
 from schemas.codec import Message, Raw
 from schemas.errors import RetraceError
