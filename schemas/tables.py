@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -196,4 +197,18 @@ prediction_scores = Table(
     Column("arm", String(16), primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("scores", JSONB, nullable=False),
+)
+
+# What was done from the pages, and by whom; the newest lines are kept.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _time("at", now=True),
+    Column("who", String(128), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", Text),
 )
