@@ -17,9 +17,13 @@ from fastapi_offline import FastAPIOffline
 from gateway import pages, problems
 from gateway.face import Face
 from gateway.guard import Guard
+from gateway.headers import Secured
+from gateway.hosts import Hosts
+from gateway.keys import Keys
 from gateway.link import Link
 from gateway.metrics import Measured
 from gateway.routes import router
+from gateway.sessions import Sessions
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
@@ -53,9 +57,12 @@ def create(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     problems.install(app)
-    app.add_middleware(Guard, keys=settings.api_keys)
+    keys = Keys(settings.api_keys)
+    sessions = Sessions(keys, settings.data_dir)
+    hosts = Hosts(settings.host, settings.allowed_hosts)
+    app.add_middleware(Guard, keys=keys, sessions=sessions, hosts=hosts)
     app.add_middleware(Measured)
-    face = Face(settings, health, link, tasks)
+    face = Face(settings, health, link, tasks, keys, sessions)
     app.include_router(router(face))
     pages.install(app, face)
     return app
@@ -74,7 +81,7 @@ def _begin(patience: Patience, tasks: Tasks, link: Link) -> None:
 def run(settings: Settings) -> None:
     """Serve until told to stop. Raises ``MachineError`` where the port is taken."""
     config = uvicorn.Config(
-        create(settings),
+        Secured(create(settings)),
         host=settings.host,
         port=settings.gateway_port,
         log_config=None,

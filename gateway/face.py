@@ -7,8 +7,10 @@ from typing import Any
 
 import anyio
 
+from gateway.keys import Keys
 from gateway.link import Link
 from gateway.problems import store_away
+from gateway.sessions import Sessions
 from gateway.tasks import Tasks
 from schemas.settings import Settings
 from streams.health import Health
@@ -25,6 +27,8 @@ class Face:
     health: Health
     link: Link
     tasks: Tasks
+    keys: Keys
+    sessions: Sessions
 
 
 async def stored(work: Any, *args: Any, seconds: float = STORE_SECONDS) -> Any:

@@ -41,7 +41,7 @@ def shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
     if isinstance(value, tuple):
-        return ", ".join(MASK for _ in value)
+        return ", ".join(map(shown, value))
     if isinstance(value, Path):
         return str(value)
     return masked(str(value))

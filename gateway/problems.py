@@ -37,6 +37,7 @@ class Details(BaseModel):
 MEANINGS = {
     400: "The body is not JSON in UTF-8.",
     401: "A key of `RETRACE_API_KEYS` is needed, and none of them was sent.",
+    403: "A page of another site sent this.",
     404: "No task of this id was issued here.",
     409: "The task was completed before, with another outcome.",
     413: "The body is too long.",

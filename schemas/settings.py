@@ -176,6 +176,11 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Keys that callers must send, comma-separated. Empty: none needed."
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Names under which a gateway without keys answers, comma-separated, besides "
+        "localhost, IP addresses and `RETRACE_HOST`.",
+    )
     prediction_timeout_seconds: float = Field(
         0.7, gt=0, le=0.9, description="How long POST waits for a prediction before the default."
     )
@@ -195,12 +200,21 @@ class Settings(BaseSettings):
             raise ValueError("window_kept_seconds may hold at most 10 000 windows")
         return self
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(
+            re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name) for name in value
+        ):
+            raise ValueError("takes names without scheme and port, like retrace.example.org")
+        return tuple(name.lower() for name in value)
 
     @field_validator("challenger")
     @classmethod

@@ -5,14 +5,12 @@ Everything that a page needs is served from installed packages.
 
 from __future__ import annotations
 
-import secrets
-
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
 from gateway.face import Face
-from gateway.pages import analytics, dashboard, frame, preparation, settings, tasks
+from gateway.pages import analytics, dashboard, frame, preparation, settings, sign_in, tasks
 
 ROOT = "/dashboard"
 
@@ -21,6 +19,7 @@ def install(app: FastAPI, face: Face) -> None:
     """Add the pages to the gateway's app."""
     for each in (dashboard, tasks, analytics, preparation, settings):
         each.add(face)
+    sign_in.add(app, face)
 
     @app.get(ROOT, include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -35,5 +34,4 @@ def install(app: FastAPI, face: Face) -> None:
         language="en-US",
         tailwind=False,
         show_welcome_message=False,
-        storage_secret=secrets.token_urlsafe(32),
     )

@@ -1,4 +1,5 @@
-// The viewer's zone, theme and scheme as cookies, and whether the page is seen.
+// The viewer's zone, theme and scheme as cookies, whether the page is seen, and whether its session
+// has ended: then its socket is refused, and the page leads to the sign-in.
 const retraceCookie = (name, value) => {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; SameSite=Strict`;
 };
@@ -18,6 +19,15 @@ const retraceTheme = (theme) => { retraceCookie('retrace-theme', theme); locatio
   };
   tell();
   dark.addEventListener('change', tell);
+  const leave = async () => {
+    const page = await fetch(location.href, { redirect: 'manual', headers: { Accept: 'text/html' } });
+    if (page.type === 'opaqueredirect') location.reload();
+  };
+  const watch = () => {
+    if (window.socket) window.socket.on('connect_error', () => leave().catch(() => {}));
+    else setTimeout(watch, 500);
+  };
+  watch();
   document.addEventListener('visibilitychange', () => {
     if (window.emitEvent) emitEvent('retrace-seen', { visible: !document.hidden });
   });

@@ -50,3 +50,12 @@ def test_a_wrong_value_is_named_but_not_shown(
         settings.load()
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_allowed_hosts_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRACE_ALLOWED_HOSTS", "Retrace.example.org, gateway")
+    assert settings.load().allowed_hosts == ("retrace.example.org", "gateway")
+    for wrong in ("https://retrace.example.org", "gateway:4008", "*", "a b"):
+        monkeypatch.setenv("RETRACE_ALLOWED_HOSTS", wrong)
+        with pytest.raises(ConfigurationError, match="RETRACE_ALLOWED_HOSTS"):
+            settings.load()
