@@ -77,7 +77,7 @@ def page(title: str, request: Request) -> Iterator[Viewer]:
             if name == title:
                 link.props('aria-current="page"')
         _themes()
-    with ui.element("main").classes("content"):
+    with ui.element("div").classes("content"):  # in the main of NiceGUI's page
         ui.label(title).classes("title").props('role="heading" aria-level="1"')
         yield who
 
