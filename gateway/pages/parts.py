@@ -1,4 +1,4 @@
-"""Small elements that the pages of practice and preparation share."""
+"""Small elements that pages share."""
 
 from __future__ import annotations
 

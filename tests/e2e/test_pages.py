@@ -119,12 +119,12 @@ def test_an_operator_asks_for_a_training_and_is_asked_first(
     page.get_by_role("button", name="Train now").click()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Promote").click()
-    page.get_by_role("dialog").get_by_role("button", name="Promote").click()
-    page.get_by_text("Say which version is to serve.").wait_for()
+    page.get_by_text("Type the number of a version").wait_for()
     assert not _manual(system)
     page.get_by_role("button", name="Train now").click()
     page.get_by_role("dialog").get_by_role("button", name="Train now").click()
-    page.get_by_text("asks for a training on").wait_for()
+    page.get_by_text("✓ Requested manual-").wait_for()
+    page.get_by_role("cell", name="✓ done: Requested manual-").wait_for()
     wait_until(lambda: _manual(system) == 1, 30)
 
 
