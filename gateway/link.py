@@ -64,7 +64,8 @@ class Link:
         """Stop the threads; what is under way is waited for, shortly."""
         self.patience.stop.set()
         for thread in self._threads:
-            thread.join(5.0)
+            if thread.is_alive():  # not so where the store was never reached
+                thread.join(5.0)
         self.publisher.flush(2.0)
 
     async def ask(self, request: PredictionRequest, seconds: float) -> Prediction | None:

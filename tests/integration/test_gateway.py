@@ -88,6 +88,8 @@ def test_without_the_store_it_says_so_at_once(kafka: str, tmp_path: Path) -> Non
             assert client.get("/healthz").status_code == 200
             status = client.get("/status").json()
             assert "error" in status["counter"]
+        assert gateway.stop() == 0
+        assert "Traceback" not in gateway.log.read_text()
     finally:
         gateway.kill()
 
