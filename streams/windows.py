@@ -37,7 +37,8 @@ class Windows:
 
     ``counts`` ascending (start, completions) of kept windows; ``dropped`` completions of windows
     that were kept and then aged out; ``expired`` came after their window had; ``late`` came after
-    their window was final and are counted in it; ``watermark`` Unix seconds, None before any.
+    their window was final and are counted in it, ``late_counts`` has those of kept windows, as
+    ``counts`` does; ``watermark`` Unix seconds, None before any.
     """
 
     seconds: int = 0
@@ -46,6 +47,7 @@ class Windows:
     expired: int = 0
     late: int = 0
     watermark: float | None = None
+    late_counts: tuple[tuple[int, int], ...] = ()
 
     @property
     def total(self) -> int:
@@ -53,7 +55,7 @@ class Windows:
 
     def add(self, times: Iterable[datetime], rule: Rule) -> Windows:
         """With these completions, in order of arrival."""
-        counts, dropped = self._for(rule)
+        counts, lates, dropped = self._for(rule)
         expired, late, watermark = self.expired, self.late, self.watermark
         for at in times:
             start, now = rule.start(at), at.timestamp()
@@ -61,12 +63,15 @@ class Windows:
             if rule.is_expired(start, watermark):
                 expired += 1
                 continue
-            late += rule.is_final(start, watermark)
+            if rule.is_final(start, watermark):
+                late += 1
+                lates[start] = lates.get(start, 0) + 1
             counts[start] = counts.get(start, 0) + 1
         aged = [s for s in counts if watermark is not None and rule.is_expired(s, watermark)]
         dropped += sum(counts.pop(start) for start in aged)
         kept = tuple(sorted(counts.items()))
-        return Windows(rule.seconds, kept, dropped, expired, late, watermark)
+        came_late = tuple(sorted((start, n) for start, n in lates.items() if start in counts))
+        return Windows(rule.seconds, kept, dropped, expired, late, watermark, came_late)
 
     def open(self, rule: Rule) -> int:
         """Completions in windows that are not final yet."""
@@ -74,11 +79,11 @@ class Windows:
             return 0
         return sum(n for start, n in self.counts if not rule.is_final(start, self.watermark))
 
-    def _for(self, rule: Rule) -> tuple[dict[int, int], int]:
+    def _for(self, rule: Rule) -> tuple[dict[int, int], dict[int, int], int]:
         """Counts to go on from; windows of another length are dropped into the total."""
         if self.seconds in (0, rule.seconds):
-            return dict(self.counts), self.dropped
-        return {}, self.dropped + sum(count for _, count in self.counts)
+            return dict(self.counts), dict(self.late_counts), self.dropped
+        return {}, {}, self.dropped + sum(count for _, count in self.counts)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -88,9 +93,14 @@ class Windows:
             "expired": self.expired,
             "late": self.late,
             "watermark": self.watermark,
+            "late_counts": self.late_counts,
         }
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Windows:
-        counts = tuple((int(start), int(count)) for start, count in values["counts"])
-        return replace(Windows(), **{**values, "counts": counts})
+        counts, late = (_pairs(values[name]) for name in ("counts", "late_counts"))
+        return replace(Windows(), **{**values, "counts": counts, "late_counts": late})
+
+
+def _pairs(values: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+    return tuple((int(start), int(count)) for start, count in values)

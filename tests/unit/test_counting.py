@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.events import Completions, NumberedCompletion
 from streams import counting
 from streams.counting import Cadence, Counter, Intervals, count, is_due, portions
-from streams.windows import Rule
+from streams.windows import Rule, Windows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RULE = Rule(60, 300, 3600)
@@ -62,6 +64,16 @@ def test_the_state_survives_as_bytes() -> None:
     counter, _ = count(Counter(), batch([1, 2, 3, 9]), RULE)
     assert counting.load(counting.dump(counter)) == counter
     assert counting.load(b"") == Counter()
+
+
+def test_version_0_3_and_this_one_read_each_others_state() -> None:
+    known = {"seconds", "counts", "dropped", "expired", "late", "watermark"}
+    counter = Counter(1, windows=Windows(60, ((0, 3), (60, 1)), late=2, late_counts=((0, 2),)))
+    state = json.loads(counting.dump(counter))
+    assert set(state["windows"]) == known
+    del state["late_counts"]
+    older = counting.load(json.dumps(state).encode())
+    assert older == replace(counter, windows=replace(counter.windows, late_counts=()))
 
 
 def test_an_old_state_is_caught_up_by_what_it_has_not_seen() -> None:

@@ -57,7 +57,10 @@ def one_by_one(items: Sequence[datetime], rule: Rule) -> Windows:
     dropped = len(items) - len(expired) - sum(kept.values())
     counts = tuple(sorted(kept.items()))
     # A window expires no sooner than it is final, so what expired is among what came late.
-    return Windows(rule.seconds, counts, dropped, len(expired), len(late) - len(expired), newest)
+    came_late = Tally(late) - Tally(expired)
+    late_counts = tuple(sorted((start, n) for start, n in came_late.items() if start in kept))
+    total = came_late.total()
+    return Windows(rule.seconds, counts, dropped, len(expired), total, newest, late_counts)
 
 
 @given(histories, cuts, rules)
@@ -185,7 +188,8 @@ def aged_together(counter: Counter) -> Counter:
     """Without what depends on the order: lateness, and the split of what aged out."""
     windows = counter.windows
     gone = windows.dropped + windows.expired
-    return replace(counter, windows=replace(windows, dropped=gone, expired=0, late=0))
+    same = replace(windows, dropped=gone, expired=0, late=0, late_counts=())
+    return replace(counter, windows=same)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), histories), max_size=8), rules)

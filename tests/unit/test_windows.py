@@ -27,6 +27,7 @@ def test_late_ones_are_added_and_reported() -> None:
     assert (windows.late, windows.open(RULE)) == (0, 1)
     windows = windows.add(at(30), RULE)
     assert windows.late == 1
+    assert windows.late_counts == ((windows.counts[0][0], 1),)
     assert dict(windows.counts)[int(START.timestamp())] == 2
 
 
