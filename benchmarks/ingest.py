@@ -17,7 +17,7 @@ from benchmarks.ground import Servers
 from benchmarks.ingest_own import Case
 from benchmarks.ingest_timeline import speed
 from benchmarks.reported import teller
-from ops.terminal import grouped
+from gateway.numerals import grouped
 
 SETTINGS = ("batch_size", "train_every", "window_seconds", "window_kept_seconds", "seed")
 

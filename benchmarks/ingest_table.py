@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.ingest_timeline import speed
-from ops.terminal import grouped
+from gateway.numerals import grouped
 
 COLUMNS = (
     "stored", "partitions", "workers", "events", "stored, s", "counted, s", "events/s", "cores",

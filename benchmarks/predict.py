@@ -24,8 +24,8 @@ from benchmarks.ground import Servers, ground
 from benchmarks.predict_load import Asker, asking
 from benchmarks.predict_services import echoing, services, train_once, version
 from benchmarks.watch import Running
+from gateway.numerals import grouped
 from ops.machine import free_port
-from ops.terminal import grouped
 from schemas import topics
 from schemas.settings import Settings
 from streams import database, declare

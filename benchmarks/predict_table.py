@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from benchmarks.ingest_table import table
-from ops.terminal import grouped
+from gateway.numerals import grouped
 
 COLUMNS = ("requests/s", "p50, ms", "p95", "p99", "echo p50, ms", "p95", "p99", "p50 ÷", "p99 ÷")
 

@@ -15,8 +15,9 @@ import typer
 from benchmarks import child, machine, past, train_table
 from benchmarks.rebuild import EVERY
 from benchmarks.reported import teller
+from gateway.numerals import grouped
 from ops import evaluate, local
-from ops.terminal import grouped, out
+from ops.terminal import out
 from schemas.settings import Settings
 
 PEER_ROWS = 700

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.terminal import grouped
+from gateway.numerals import grouped
 
 COLUMNS = (
     "rows", "learned", "cold, s", "warm, s", "least – most", "CPU, s", "export, s", "peak MiB",

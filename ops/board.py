@@ -1,13 +1,8 @@
-"""What `retrace up` shows below its log: the system's state in a few calm lines.
-
-``Board`` takes happenings and holds the state; ``draw`` makes it something that rich can show.
-"""
+"""What `retrace up` shows below its log: the system's state in a few calm lines."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -15,73 +10,10 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from gateway import feed
+from gateway.board import PREDICTIONS, Board
 from gateway.escaping import printable
-from ops import feed
-from ops.feed import Happening, Letter
-from ops.terminal import dots, grouped, plural
-from schemas.events import (
-    Completions,
-    Event,
-    ModelUpdated,
-    Prediction,
-    TrainingProgress,
-    TrainRequest,
-)
-
-PREDICTIONS = 5
-
-
-@dataclass
-class Board:
-    """The state as far as it has been seen."""
-
-    every: int
-    generation: int = 0
-    completions: int = 0
-    requested: str = ""
-    training: str = ""
-    epoch: TrainingProgress | None = None
-    model: ModelUpdated | None = None
-    predictions: deque[Prediction] = field(default_factory=lambda: deque(maxlen=PREDICTIONS))
-    dead_letters: int = 0
-
-    def apply(self, happening: Happening) -> None:
-        """Take in what happened."""
-        self.take(happening.event)
-
-    def take(self, event: Event | Letter) -> None:
-        match event:
-            case Completions():
-                self._count(event)
-            case TrainRequest():
-                self.requested = event.request_id
-            case TrainingProgress():
-                self._progress(event)
-            case ModelUpdated():
-                if self.model is None or event.revision >= self.model.revision:
-                    self.model = event
-            case Prediction():
-                self.predictions.append(event)
-            case Letter():
-                self.dead_letters += 1
-
-    def count(self, generation: int, completions: int) -> None:
-        """So many completions are recorded; a newer generation begins again."""
-        if generation > self.generation:
-            self.generation, self.completions = generation, 0
-        if generation == self.generation:
-            self.completions = max(self.completions, completions)
-
-    def _count(self, event: Completions) -> None:
-        self.count(event.generation, max((item.number for item in event.items), default=0))
-
-    def _progress(self, event: TrainingProgress) -> None:
-        if event.state == "started":
-            self.training, self.epoch = event.request_id, None
-        elif event.state == "epoch":
-            self.training, self.epoch = event.request_id, event
-        elif event.request_id == self.training:
-            self.training, self.epoch = "", None
+from gateway.numerals import dots, grouped, plural
 
 
 def draw(board: Board, services: Mapping[str, bool]) -> RenderableType:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
+from gateway.numerals import plural
 from ops.findings import Check
-from ops.terminal import err, out, plural
+from ops.terminal import err, out
 
 MARKS = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "bold red")}
 

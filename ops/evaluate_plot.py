@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from ops.terminal import grouped
+from gateway.numerals import grouped
 from training.evaluate import Answers
 from training.metrics import reliability
 

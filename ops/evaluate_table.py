@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ops.terminal import grouped, plural
+from gateway.numerals import grouped, plural
 
 ROWS = {
     "n": ("tasks", ""),

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import typer
 
+from gateway.numerals import grouped, plural
 from ops import importer
-from ops.terminal import err, grouped, plural, progress
+from ops.terminal import err, progress
 from schemas.errors import RetraceError, UsageError
 from schemas.settings import Settings
 from streams import database

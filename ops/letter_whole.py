@@ -10,8 +10,8 @@ from rich.text import Text
 
 from gateway.escaping import beginning, escaped, pretty_json
 from gateway.letters import Letter
+from gateway.numerals import plural
 from ops.letters_table import failed_at, letter_object, short
-from ops.terminal import plural
 from schemas import codec
 from schemas.codec import Raw
 

@@ -13,10 +13,11 @@ import typer
 
 from gateway.letterbox import Letterbox, redrives
 from gateway.letters import Counts, Filter, Letter, Place, Plan, order
+from gateway.numerals import plural
 from gateway.redrive import REFUSED, Meant, Redrive
 from ops import letter_whole
 from ops import letters_table as words
-from ops.terminal import err, out, plural, progress
+from ops.terminal import err, out, progress
 from schemas import codec
 from schemas.errors import RetraceError, UsageError
 from schemas.settings import Settings

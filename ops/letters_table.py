@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gateway.escaping import printable
 from gateway.letters import Counts, Group, Letter, Plan
-from ops.terminal import grouped, plural
+from gateway.numerals import grouped, plural
 from schemas import codec
 
 MOST_MESSAGE = 300

@@ -8,8 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ops.status_table import ago
-from ops.terminal import grouped
+from gateway.numerals import ago, grouped
 
 PEERS = (("", "this version"), ("serving", "served then"), ("lnirt", "LNIRT"),
          ("topic_difficulty", "topic × difficulty"))  # fmt: skip

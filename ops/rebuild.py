@@ -16,9 +16,10 @@ from confluent_kafka import TopicPartition
 from rich.progress import TimeRemainingColumn
 from sqlalchemy import Engine
 
+from gateway.numerals import grouped, plural
 from ops import replay
 from ops.ranges import total
-from ops.terminal import grouped, plural, progress
+from ops.terminal import progress
 from schemas import codec, topics
 from schemas.codec import Raw
 from schemas.errors import RetraceError, Unreachable, UsageError

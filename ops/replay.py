@@ -10,9 +10,10 @@ from typing import Any
 from rich.progress import TimeRemainingColumn
 
 from gateway import requests
+from gateway.numerals import plural
 from ops import ranges, survey
 from ops.survey import Survey
-from ops.terminal import plural, progress
+from ops.terminal import progress
 from ops.when import moment
 from schemas import codec, events
 from schemas.errors import UsageError

@@ -19,8 +19,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from gateway.numerals import grouped, plural
 from ops.instances import running
-from ops.terminal import grouped, plural
 from schemas import codec, topics
 from schemas.errors import RetraceError
 from schemas.events import TrainingProgress

@@ -8,8 +8,9 @@ import threading
 
 import typer
 
+from gateway.numerals import grouped, plural
 from ops.simulate import Plan, Published, Simulation
-from ops.terminal import grouped, plural, progress
+from ops.terminal import progress
 from schemas.settings import Settings
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, create_engine
 
-from ops.terminal import dots, grouped, plural
+from gateway.numerals import ago, dots, grouped, plural
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 
@@ -165,15 +165,6 @@ def _service(name: str, state: Mapping[str, Any]) -> Text:
         if not it["ok"]
     ]
     return shown.append("ready" if ready else "waits for " + "; ".join(away), style="default")
-
-
-def ago(at: str, now: datetime) -> str:
-    """How long ago a time was, in its largest unit."""
-    seconds = max((now - datetime.fromisoformat(at).astimezone(UTC)).total_seconds(), 0.0)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
 
 
 _PARTS: dict[str, Callable[[Part, datetime], str | Text]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ops.terminal import grouped
+from gateway.numerals import grouped
 from schemas.codec import Bad
 from schemas.events import OffsetRange
 from schemas.settings import Settings

@@ -1,4 +1,4 @@
-"""What people see on a terminal, the same in every command: consoles, numbers and dots."""
+"""What people see on a terminal, the same in every command: consoles and progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-MOST_DOTS = 20
+from gateway.numerals import grouped
 
 
 def out(least_width: int = 0) -> Console:
@@ -21,21 +21,6 @@ def out(least_width: int = 0) -> Console:
 def err() -> Console:
     """Standard error, for everything else."""
     return Console(highlight=False, soft_wrap=True, file=sys.stderr)
-
-
-def dots(k: int, every: int) -> str:
-    """The counter: ●●●○○ 3/5; only the numbers where dots would not fit."""
-    drawn = "●" * k + "○" * (every - k) + " " if every <= MOST_DOTS else ""
-    return f"{drawn}{k}/{every}"
-
-
-def grouped(number: int) -> str:
-    """A whole number with its thousands apart: 46 132."""
-    return f"{number:,}".replace(",", " ")
-
-
-def plural(number: int, noun: str) -> str:
-    return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"
 
 
 class _Rate(ProgressColumn):

@@ -14,15 +14,17 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from gateway import feed
+from gateway.board import Board
+from gateway.feed import Happening
+from gateway.numerals import plural
 from gateway.status import addresses
-from ops import board, feed, stack
-from ops.feed import Happening
+from ops import board, stack
 from ops.interruption import Interruption
 from ops.last_words import last_words
 from ops.readiness import Readiness
 from ops.stack import Stack
 from ops.supervisor import Event, Process
-from ops.terminal import plural
 from ops.up_view import View, farewell, timed, welcome
 from schemas.events import Completions, Prediction, TrainingProgress, TrainRequest
 from schemas.settings import Settings
@@ -43,7 +45,7 @@ class Up:
     def __init__(self, running: Stack, view: View, interruption: Interruption) -> None:
         self.stack, self.view, self.interruption = running, view, interruption
         self.settings = running.settings
-        self.board = board.Board(running.settings.train_every)
+        self.board = Board(running.settings.train_every)
         self.happenings: queue.SimpleQueue[Happening | str] = queue.SimpleQueue()
         self.readiness: Readiness | None = None
         self.greeted: set[str] = set()

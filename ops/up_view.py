@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import psutil
 from rich.live import Live
 
+from gateway.feed import Line
 from gateway.status import addresses
 from ops import watch
-from ops.feed import Line
 from ops.terminal import out
 from schemas.settings import Settings
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from rich.text import Text
 
+from gateway import feed
 from gateway.escaping import printable
-from ops import feed
 from ops.terminal import err, out
 from schemas.settings import Settings
 

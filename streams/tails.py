@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,12 +88,17 @@ def places(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
 
 def ends(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
     """Where topics end now: begin ``follow_from`` here, and nothing published later is missed."""
-    wanted = places(settings, names)
+    return before_ends(settings, dict.fromkeys(names, 0))
+
+
+def before_ends(settings: Settings, most: Mapping[str, int]) -> list[TopicPartition]:
+    """So many messages before where each partition of these topics ends now."""
+    wanted = places(settings, most)
     with reading(settings) as reader:
         marks = [bounds(reader, place) for place in wanted]
     return [
-        TopicPartition(place.topic, place.partition, high)
-        for place, (_, high) in zip(wanted, marks, strict=True)
+        TopicPartition(place.topic, place.partition, max(low, high - most[place.topic]))
+        for place, (low, high) in zip(wanted, marks, strict=True)
     ]
 
 

@@ -14,8 +14,8 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from gateway import requests
-from ops import doctor, feed, importer, status_table, train
+from gateway import feed, requests
+from ops import doctor, importer, status_table, train
 from ops.findings import Check
 from ops.simulate import Plan, Simulation
 from schemas import codec, events, topics

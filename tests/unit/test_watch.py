@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from ops import feed, watch
-from ops.board import Board, draw
-from ops.feed import Letter, Line
-from ops.terminal import dots
+from gateway import feed
+from gateway.board import Board
+from gateway.feed import Letter, Line
+from gateway.numerals import dots
+from ops import watch
+from ops.board import draw
 from schemas import codec, events, topics
 from schemas.codec import Raw
 
@@ -132,7 +134,10 @@ def test_a_dead_letter_shows_where_and_why_but_never_its_data() -> None:
     message = codec.dead_letter(bad, "dead-letters", NOW)
     raw = Raw(message.topic, 0, 0, message.key, message.value, message.headers)
     found = feed.decode(raw, "", NOW)
-    assert found.event == Letter("task-completed/3@17", "invalid", "actual_time_seconds: too long")
+    assert found.event == Letter(
+        "task-completed/3@17", "invalid", "actual_time_seconds: too long", codec.rfc3339(NOW)
+    )
+    assert feed.when(found) == NOW
     assert "secret" not in json.dumps(feed.as_json(found))
 
 

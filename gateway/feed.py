@@ -1,17 +1,19 @@
 """What happens in the system as a stream of events, and each event as one line for people.
 
-Shared by `retrace watch` and `retrace up`. Turning events into lines is pure.
+Shared by `retrace watch`, `retrace up` and the pages. Turning events into lines is pure.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import singledispatch
 
-from ops.terminal import dots, grouped, plural
+from confluent_kafka import TopicPartition
+
+from gateway.numerals import dots, grouped, plural
 from schemas import codec, events, topics
 from schemas.codec import Bad, Raw
 from schemas.settings import Settings
@@ -21,15 +23,17 @@ TOPICS = (
     topics.COMPLETIONS, topics.TRAIN_REQUEST, topics.TRAINING_PROGRESS,
     topics.MODEL_UPDATED, topics.PREDICTION, topics.DEAD_LETTERS,
 )  # fmt: skip
+NOW = dict.fromkeys(TOPICS, 0)
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter: where the message came from and why it failed; never its data."""
+    """A dead letter: where the message came from, why it failed and when; never its data."""
 
     place: str
     cause: str
     message: str
+    failed_at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,21 @@ class Line:
     style: str = ""
 
 
-def follow(settings: Settings, stop: threading.Event) -> Iterator[Happening]:
-    """Everything that happens from now on, until ``stop`` is set. Raises ``Unreachable``."""
+def begin(settings: Settings, back: Mapping[topics.Topic, int] = NOW) -> list[TopicPartition]:
+    """So many messages ago in each partition of these topics. Raises ``Unreachable``."""
+    most = {settings.topic_prefix + topic.name: each for topic, each in back.items()}
+    return tails.before_ends(settings, most)
 
-    names = [settings.topic_prefix + topic.name for topic in TOPICS]
-    for raw in tails.follow_from(settings, tails.ends(settings, names), stop=stop):
+
+def follow(
+    settings: Settings, stop: threading.Event, places: Sequence[TopicPartition] | None = None
+) -> Iterator[Happening]:
+    """What happens from these places on, by default from now on, until ``stop`` is set.
+
+    Raises ``Unreachable``.
+    """
+    first = begin(settings) if places is None else places
+    for raw in tails.follow_from(settings, first, stop=stop):
         yield decode(raw, settings.topic_prefix, datetime.now(UTC))
 
 
@@ -73,7 +87,18 @@ def decode(raw: Raw, prefix: str, now: datetime) -> Happening:
 def _letter(raw: Raw) -> Letter:
     facts = codec.error_facts(raw.headers)
     place = "{}/{}@{}".format(*(facts.get(name, "?") for name in ("topic", "partition", "offset")))
-    return Letter(place, facts.get("class", "?"), facts.get("message", ""))
+    return Letter(place, facts.get("class", "?"), facts.get("message", ""), facts.get("at"))
+
+
+def when(happening: Happening) -> datetime:
+    """When it happened, as far as the event says so; else when it was seen."""
+    event = happening.event
+    if not isinstance(event, Letter):
+        return event.occurred_at()
+    try:
+        return datetime.fromisoformat(event.failed_at or "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return happening.at
 
 
 def as_json(happening: Happening) -> dict[str, object]:
