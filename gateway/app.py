@@ -28,6 +28,7 @@ from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
 from streams import database, probe
+from streams.group_lags import GroupLags
 from streams.health import Health, tell_disk
 from streams.patience import Patience, Stopped
 
@@ -62,7 +63,7 @@ def create(settings: Settings) -> FastAPI:
     hosts = Hosts(settings.host, settings.allowed_hosts)
     app.add_middleware(Guard, keys=keys, sessions=sessions, hosts=hosts)
     app.add_middleware(Measured)
-    face = Face(settings, health, link, tasks, keys, sessions)
+    face = Face(settings, health, link, tasks, keys, sessions, GroupLags(settings))
     app.include_router(router(face))
     pages.install(app, face)
     return app

@@ -13,6 +13,7 @@ from gateway.problems import store_away
 from gateway.sessions import Sessions
 from gateway.tasks import Tasks
 from schemas.settings import Settings
+from streams.group_lags import GroupLags
 from streams.health import Health
 
 STORE_SECONDS = 0.25
@@ -29,6 +30,7 @@ class Face:
     tasks: Tasks
     keys: Keys
     sessions: Sessions
+    lags: GroupLags
 
 
 async def stored(work: Any, *args: Any, seconds: float = STORE_SECONDS) -> Any:

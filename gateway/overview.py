@@ -19,20 +19,21 @@ from schemas.events import TrainingProgress
 from schemas.settings import Settings
 from schemas.tables import models, train_requests
 from streams import tails
+from streams.group_lags import GroupLags
 from streams.patience import first_line
 
 VERSIONS, FAILURES, MESSAGES = 60, 5, 60
 Found = dict[str, Any]
 
 
-def read(settings: Settings, engine: Engine) -> Found:
+def read(settings: Settings, engine: Engine, lags: GroupLags) -> Found:
     """The status, and ``training``, ``versions`` (oldest first) and ``failures`` (newest first)."""
     parts: dict[str, Callable[[], Any]] = {
         "training": lambda: _training(settings),
         "versions": lambda: _versions(engine),
         "failures": lambda: _failures(engine),
     }
-    found = status.gather(settings, engine)
+    found = status.gather(settings, engine, lags)
     for name, part in parts.items():
         try:
             found[name] = part()

@@ -60,7 +60,7 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
     )
     def show_status() -> dict[str, Any]:
         """The same object as `retrace status --json`."""
-        return status.gather(face.settings, face.tasks.engine)
+        return status.gather(face.settings, face.tasks.engine, face.lags)
 
     @calls.get(
         "/metrics",

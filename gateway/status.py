@@ -3,19 +3,22 @@ nothing but itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import fsspec
 import httpx
 from sqlalchemy import Engine, text
 
+from gateway import windowed
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.settings import Settings, masked
-from streams import count, counting, declare, scores, tails
+from streams import count, declare, scores, tails
+from streams.group_lags import GroupLags
 from streams.patience import first_line
 from training.revisions import Revisions
 
@@ -27,7 +30,7 @@ GROUPS = {
     "retrace-inference": topics.PREDICTION_REQUEST,
     "retrace-predictions": topics.PREDICTION,
 }
-SCORES, NEWEST_WINDOWS = 20, 30
+SCORES = 20
 _REQUESTS = text(
     "SELECT state, count(*) AS requests FROM train_requests WHERE trigger = 'count' GROUP BY state"
 )
@@ -38,9 +41,22 @@ _LAST = text(
 )
 
 
-def gather(settings: Settings, engine: Engine) -> dict[str, Any]:
+def gather(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Any]:
     """The whole status; a part that cannot be read is ``{"error": …}``."""
-    parts: dict[str, Callable[[], Any]] = {
+    found = at_once(parts(settings, engine, lags))
+    return {"at": codec.rfc3339(datetime.now(UTC)), **found}
+
+
+def at_once(work: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What comes of each, side by side."""
+    with ThreadPoolExecutor(max(len(work), 1)) as pool:
+        futures = {name: pool.submit(each) for name, each in work.items()}
+        return {name: future.result() for name, future in futures.items()}
+
+
+def parts(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Callable[[], Any]]:
+    """How each part of the status is read. These block; none raises."""
+    found: dict[str, Callable[[], Any]] = {
         "counter": lambda: _counter(settings, engine),
         "windows": lambda: _windows(settings),
         "train_requests": lambda: _requests(engine),
@@ -48,17 +64,15 @@ def gather(settings: Settings, engine: Engine) -> dict[str, Any]:
         "serving": lambda: _serving(settings, engine),
         "accuracy": lambda: scores.newest(engine, SCORES),
         "model_files": lambda: _files(settings),
-        "lag": lambda: _lag(settings),
-        "dead_letters": lambda: tails.size(settings, topics.DEAD_LETTERS),
+        "lag": lambda: lags.of(GROUPS),
+        "dead_letters": lambda: lags.size(topics.DEAD_LETTERS, next(iter(GROUPS))),
         "services": lambda: _services(settings),
     }
-    with ThreadPoolExecutor(len(parts)) as pool:
-        futures = {name: pool.submit(_tried, part) for name, part in parts.items()}
-        found = {name: future.result() for name, future in futures.items()}
-    return {"at": codec.rfc3339(datetime.now(UTC)), **found}
+    return {name: partial(tried, part) for name, part in found.items()}
 
 
-def _tried(part: Callable[[], Any]) -> Any:
+def tried(part: Callable[[], Any]) -> Any:
+    """The part, or ``{"error": …}``."""
     try:
         return part()
     except Exception as error:
@@ -73,22 +87,7 @@ def _windows(settings: Settings) -> dict[str, Any]:
     """The windowed global counter, as the Faust table's changelog has it."""
     name = settings.topic_prefix + declare.COUNTER_CHANGELOG
     tail = tails.last_messages(settings, name)
-    counter = counting.load(tail[-1].value or b"" if tail else b"")
-    windows, rule = counter.windows, count.rule(settings)
-    return {
-        "generation": counter.generation,
-        "counted": len(counter.seen),
-        "gaps": len(counter.seen.gaps(counter.seen.spans[-1][1])) if counter.seen.spans else 0,
-        "total": windows.total,
-        "kept": len(windows.counts),
-        "open": windows.open(rule),
-        "late": windows.late,
-        "expired": windows.expired,
-        "window_seconds": windows.seconds or rule.seconds,
-        "newest": [
-            {"start": start, "completions": n} for start, n in windows.counts[-NEWEST_WINDOWS:]
-        ],
-    }
+    return windowed.told(tail[-1].value or b"" if tail else b"", count.rule(settings))
 
 
 def _requests(engine: Engine) -> dict[str, int]:
@@ -123,10 +122,6 @@ def _files(settings: Settings) -> dict[str, Any]:
     return {"store": masked(settings.model_store_url()), "versions": len(manifests), "bytes": size}
 
 
-def _lag(settings: Settings) -> dict[str, int | None]:
-    return {group: tails.lag(settings, group, topic) for group, topic in GROUPS.items()}
-
-
 def addresses(settings: Settings) -> dict[str, str]:
     """Where each service's health is served."""
     if settings.health_hosts:
@@ -137,7 +132,8 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 
 def _services(settings: Settings) -> dict[str, Any]:
-    return {name: _health(url) for name, url in addresses(settings).items()}
+    asked = {name: partial(_health, url) for name, url in addresses(settings).items()}
+    return at_once(asked)
 
 
 def _health(url: str) -> dict[str, Any]:

@@ -23,14 +23,17 @@ def gather(settings: Settings) -> dict[str, Any]:
     """The status object; without a database each of its parts says so."""
     from gateway import status
     from streams import database
+    from streams.group_lags import GroupLags
 
     try:
         engine = database.connect(settings.database_url.get_secret_value(), "cli")
     except ConfigurationError as error:
         engine = refusing(error)
+    lags = GroupLags(settings)
     try:
-        return status.gather(settings, engine)
+        return status.gather(settings, engine, lags)
     finally:
+        lags.close()
         engine.dispose()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from schemas import topics
@@ -63,7 +63,7 @@ def create(edge: AdminClient, wanted: Sequence[tuple[str, topics.Topic]], replic
                 raise
 
 
-def partitions(edge: AdminClient, timeout: float = 10.0) -> dict[str, int]:
+def partitions(edge: AdminClient | Consumer, timeout: float = 10.0) -> dict[str, int]:
     """Every topic's number of partitions. Raises ``Unreachable`` while no broker answers."""
     try:
         found = edge.list_topics(timeout=timeout).topics

@@ -92,6 +92,7 @@ class Health:
             "service": self.service,
             "ready": all(ok for ok, _, _ in states.values()),
             "started_at": self.started_at,
+            "stuck": self.stuck(),
             "dependencies": {
                 name: {"ok": ok, "detail": detail, "since": since}
                 for name, (ok, detail, since) in states.items()

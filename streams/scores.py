@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from schemas.codec import rfc3339
 from schemas.events import PredictionScore
 from schemas.tables import numbering, prediction_scores
 
@@ -60,6 +61,15 @@ _SCORE = text(
         avg((s BETWEEN low AND high)::int)::float8 AS coverage_80
     FROM ranked JOIN offs USING (version, source, arm)
     GROUP BY version, source, arm"""
+)
+_BY_WINDOW = text(
+    """SELECT window_start, max(window_seconds) AS window_seconds, sum(rows)::bigint AS rows,
+        sum(rows * (scores ->> 'log_loss')::float8) / sum(rows) AS log_loss,
+        sum(rows * (scores ->> 'accuracy')::float8) / sum(rows) AS accuracy
+    FROM prediction_scores
+    WHERE arm = 'champion' AND window_start IN (
+        SELECT DISTINCT window_start FROM prediction_scores ORDER BY window_start DESC LIMIT :most)
+    GROUP BY window_start ORDER BY window_start"""
 )
 _PRUNE = text("DELETE FROM predictions WHERE predicted_at < now() - make_interval(days => :days)")
 
@@ -119,6 +129,13 @@ def newest(engine: Engine, most: int) -> list[dict[str, Any]]:
             }
             for row in connection.execute(query)
         ]
+
+
+def by_window(engine: Engine, most: int) -> list[dict[str, Any]]:
+    """What was shown, whatever its version and source: the newest windows, oldest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(_BY_WINDOW, {"most": most})
+        return [{**row._asdict(), "window_start": rfc3339(row.window_start)} for row in rows]
 
 
 def _stored(event: PredictionScore) -> Any:

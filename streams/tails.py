@@ -1,4 +1,4 @@
-"""Topics read without a group: newest messages, what comes from now on, how far groups lag."""
+"""Topics read without a group: newest messages, and what comes from now on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from schemas import topics
 from schemas.codec import Raw
 from schemas.errors import Unreachable
 from schemas.settings import Settings
@@ -47,36 +47,14 @@ def read_to_end(reader: Consumer, high: int, deadline: float) -> list[Raw]:
     raise Unreachable("Kafka did not answer in time")
 
 
-def lag(settings: Settings, group: str, topic: topics.Topic, timeout: float = 5.0) -> int | None:
-    """Messages that a group has not committed yet; None where it never committed any."""
-    wanted = places(settings, [settings.topic_prefix + topic.name])
-    with reading(settings, group) as reader:
-        committed = reader.committed(wanted, timeout=timeout)
-        if all(place.offset < 0 for place in committed):
-            return None
-        behind = 0
-        for place in committed:
-            low, high = bounds(reader, place)
-            behind += high - (place.offset if place.offset >= 0 else low)
-        return behind
-
-
-def size(settings: Settings, topic: topics.Topic) -> int:
-    """How many messages a topic holds."""
-    with reading(settings) as reader:
-        marks = [
-            bounds(reader, place)
-            for place in places(settings, [settings.topic_prefix + topic.name])
-        ]
-    return sum(high - low for low, high in marks)
-
-
-def places(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
-    """Every partition of these topics.
+def places(
+    settings: Settings, names: Iterable[str], edge: AdminClient | Consumer | None = None
+) -> list[TopicPartition]:
+    """Every partition of these topics, asked over ``edge`` where there is one.
 
     Raises ``Unreachable`` while no broker answers or a topic is missing.
     """
-    counts = partitions(admin(settings))
+    counts = partitions(edge or admin(settings))
     wanted = list(names)
     missing = [name for name in wanted if name not in counts]
     if missing:

@@ -22,7 +22,7 @@ ROOM = 10
 
 def add(face: Face) -> None:
     """The page at ``/dashboard/``."""
-    kept = Kept(lambda: overview.read(face.settings, face.tasks.engine), SECONDS)
+    kept = Kept(lambda: overview.read(face.settings, face.tasks.engine, face.lags), SECONDS)
     counting = counter.reading(face)
 
     @ui.page("/")

@@ -21,6 +21,7 @@ from schemas import events, topics
 from schemas.settings import Settings
 from streams import counting, declare, tails
 from streams.counting import Counter
+from streams.group_lags import GroupLags
 from streams.numbering import Place, Publication
 from streams.windows import Rule
 from tests import queries
@@ -223,7 +224,8 @@ def test_a_number_that_was_never_announced_is_healed_without_new_input(settings:
         store = opened(settings)
         publish(settings, *[task(f"h{i}") for i in range(4)])
         wait_until(lambda: len(state(settings).seen) == 4, 60)
-        wait_until(lambda: tails.lag(settings, "retrace-count", topics.COMPLETIONS) == 0, 30)
+        group, lags = "retrace-count", GroupLags(settings)
+        wait_until(lambda: lags.of({group: topics.COMPLETIONS}) == {group: 0}, 30)
         running["streams"].kill()
         unannounced = events.TaskCompleted.model_validate_json(json.dumps(task("h4")))
         store.record([Publication(unannounced, Place(0, 10**6))], None)

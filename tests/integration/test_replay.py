@@ -19,8 +19,9 @@ from schemas import topics
 from schemas.errors import RetraceError, TrainingFailed, Unreachable, UsageError
 from schemas.events import DataRange, OffsetRange, TaskCompleted, TrainRequest
 from schemas.settings import Settings
-from streams import declare, kafka, log, tails
+from streams import declare, kafka, log
 from streams import rebuild as store_rebuild
+from streams.group_lags import GroupLags
 from streams.numbering import Place, Publication, Stands
 from streams.store import StoreWentBack
 from tests.running import (
@@ -343,7 +344,8 @@ def test_a_rebuild_that_nobody_records_is_resumed_later(past: Settings) -> None:
 def test_nothing_is_rebuilt_without_the_right_word(past: Settings) -> None:
     with recording(past) as store:
         wait_until(lambda: store.standing()[1] == 4000)
-        wait_until(lambda: tails.lag(past, "retrace-record", topics.TASK_COMPLETED) == 0)
+        record, lags = "retrace-record", GroupLags(past)
+        wait_until(lambda: lags.of({record: topics.TASK_COMPLETED}) == {record: 0})
         before = store.standing()
         result = CliRunner().invoke(
             app, ["replay", "--rebuild-store"], env=environment(past), input="yes\n"

@@ -19,6 +19,7 @@ from schemas.settings import Settings
 from schemas.tables import train_requests
 from streams import declare, renewal
 from streams import kafka as edge
+from streams.group_lags import GroupLags
 from streams.store import Store
 from tests.running import (
     environment,
@@ -50,7 +51,7 @@ def counted(settings: Settings, store: Store) -> dict[str, Any]:
     """What streams comes to when all is counted."""
 
     def windows() -> dict[str, Any]:
-        return dict(status.gather(settings, store.engine)["windows"])
+        return dict(status.gather(settings, store.engine, GroupLags(settings))["windows"])
 
     wait_until(lambda: len(requested(settings)) == N // 5, 60)
     wait_until(lambda: windows().get("counted") == N, 60)

@@ -131,6 +131,26 @@ def test_each_version_source_and_arm_by_itself_and_each_window(
     assert all(score.auc is None for score in found)
 
 
+def test_the_windows_of_what_was_shown_weigh_versions_and_sources_by_their_rows(
+    keeper: Keeper, store: Store
+) -> None:
+    keep(
+        keeper,
+        *(prediction(f"a{n}", p_correct=0.9) for n in range(3)),
+        prediction("b", p_correct=0.4, model_version=None, source="default"),
+        prediction("b", p_correct=0.01, arm="challenger"),
+        prediction("c"),
+    )
+    complete(store, "a0", "a1", "a2", "b", is_correct=True)
+    complete(store, "c", completed_at="2026-03-01T13:00:00Z", is_correct=True)
+    Scores(store.engine, 900).score()
+    first, second = scores.by_window(store.engine, 10)
+    assert (first["window_start"], first["rows"]) == ("2026-03-01T12:00:00Z", 4)
+    assert first["log_loss"] == pytest.approx(-(3 * np.log(0.9) + np.log(0.4)) / 4)
+    assert first["accuracy"] == pytest.approx(0.75)
+    assert scores.by_window(store.engine, 1) == [second]
+
+
 def test_only_the_first_prediction_made_before_the_end_counts(keeper: Keeper, store: Store) -> None:
     soon, after = (START + timedelta(minutes=n) for n in (1, 6))
     keep(
