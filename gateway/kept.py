@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
+from typing import Any, Generic, TypeVar
 
 import anyio
 
@@ -14,26 +15,62 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """``read`` may block; what it gives or raises is told for ``seconds``."""
+    """``read`` may block, or is awaited where it is a coroutine function; what it gives or raises
+    is told for ``seconds``. It is read only when somebody asks. Of one event loop."""
 
-    def __init__(self, read: Callable[[], T], seconds: float) -> None:
+    def __init__(
+        self, read: Callable[[], T] | Callable[[], Coroutine[Any, Any, T]], seconds: float
+    ) -> None:
         self.read, self.seconds = read, seconds
         self._reading: asyncio.Task[T] | None = None
         self._until = 0.0
+        self._last: T | None = None
+        self._known = False
 
     async def get(self) -> T:
         """The newest; raises what reading it raised."""
-        reading = self._reading
-        if reading is None or (reading.done() and time.monotonic() > self._until):
-            reading = self._reading = asyncio.create_task(self._read())
-        return await asyncio.shield(reading)
+        return await asyncio.shield(self._newest())
+
+    async def soon(self, patience: float) -> T | None:
+        """The newest that can be had within ``patience`` seconds: else what was had before, which
+        is None at first. Raises nothing."""
+        reading = self._newest()
+        if not reading.done():
+            await asyncio.wait([reading], timeout=patience)
+        return self._last
+
+    @property
+    def known(self) -> bool:
+        """Whether it was read once."""
+        return self._known
 
     def forget(self) -> None:
         """Let whoever asks next read anew."""
         self._until = 0.0
 
-    async def _read(self) -> T:
+    def _newest(self) -> asyncio.Task[T]:
+        reading = self._reading
+        if reading is None or (reading.done() and time.monotonic() >= self._until):
+            self._until = float("inf")  # so that ``forget`` is heard while it is read
+            reading = self._reading = asyncio.create_task(self._take())
+            reading.add_done_callback(_seen)
+        return reading
+
+    async def _take(self) -> T:
         try:
-            return await anyio.to_thread.run_sync(self.read, abandon_on_cancel=True)
+            self._last, self._known = await self._read(), True
+            return self._last
         finally:
-            self._until = time.monotonic() + self.seconds
+            if self._until:
+                self._until = time.monotonic() + self.seconds
+
+    async def _read(self) -> T:
+        if iscoroutinefunction(self.read):
+            return await self.read()  # type: ignore[no-any-return]
+        return await anyio.to_thread.run_sync(self.read, abandon_on_cancel=True)  # type: ignore[arg-type]
+
+
+def _seen(reading: asyncio.Task[T]) -> None:
+    """Nobody may be left to whom it matters that it failed."""
+    if not reading.cancelled():
+        reading.exception()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.kept import Kept
 from gateway.pages import chances, heatmap
 from gateway.pages.frame import Viewer
 from gateway.pages.parts import address
@@ -96,40 +94,3 @@ def test_an_address_carries_any_name() -> None:
     assert address("tasks", user="a&b=<c>", topic="ü x", difficulty="") == (
         "/tasks?user=a%26b%3D%3Cc%3E&topic=%C3%BC+x"
     )
-
-
-def test_what_is_kept_is_read_once_for_all_and_again_later() -> None:
-    reads: list[int] = []
-
-    def read() -> int:
-        reads.append(1)
-        return len(reads)
-
-    async def watch() -> None:
-        kept = Kept(read, 3600.0)
-        assert await asyncio.gather(*(kept.get() for _ in range(50))) == [1] * 50
-        assert await kept.get() == 1
-        kept.forget()
-        assert await asyncio.gather(*(kept.get() for _ in range(50))) == [2] * 50
-        kept.seconds = -1.0
-        kept.forget()
-        assert [await kept.get() for _ in range(2)] == [3, 4]
-
-    asyncio.run(watch())
-
-
-def test_an_error_is_kept_too() -> None:
-    reads: list[int] = []
-
-    def read() -> int:
-        reads.append(1)
-        raise OSError("away")
-
-    async def watch() -> None:
-        kept = Kept(read, 3600.0)
-        for _ in range(3):
-            with pytest.raises(OSError, match="away"):
-                await kept.get()
-
-    asyncio.run(watch())
-    assert len(reads) == 1
