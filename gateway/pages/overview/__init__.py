@@ -1,0 +1,1 @@
+"""The cards of the overview: what they say and draw (pure), and the elements that show it."""
