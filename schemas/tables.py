@@ -105,6 +105,11 @@ train_requests = Table(
     _time("received_at", now=True),
     _time("ended_at", nullable=True),
     Index(None, "state"),
+    Index(
+        "ix_train_requests_ended",
+        "ended_at",
+        postgresql_where=text("ended_at IS NOT NULL AND state <> 'superseded'"),
+    ),
 )
 
 models = Table(
