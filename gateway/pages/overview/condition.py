@@ -79,7 +79,7 @@ class Letters:
 
     def __init__(self) -> None:
         with card("Dead letters"):
-            self.fact = Fact(3)
+            self.fact = Fact()
 
     def show(self, seen: Snapshot) -> None:
         why = words.absent(seen.status, "dead_letters")

@@ -30,7 +30,7 @@ class Traffic:
         with card("Completions per minute", "wide") as found:
             self.heading = next(iter(found))
             self.plot = Plot(who, "Completions per window of the last 30 windows", _bars(who))
-            self.words = ui.label("").classes("soft lines-2")
+            self.words = ui.label("").classes("soft lines-1")
 
     def show(self, seen: Snapshot) -> None:
         why = words.absent(seen.status, "windows")
@@ -76,6 +76,7 @@ class Versions:
 
 def _lines(who: Viewer, name: str) -> dict[str, Any]:
     return {
+        "media": [{"query": {"maxWidth": 420}, "option": {"grid": {"top": 72}}}],  # two lines
         "xAxis": charts.axis(who, "time", "time", splitNumber=4),
         "yAxis": charts.upright(who, "value", name, scale=True),
         "series": [

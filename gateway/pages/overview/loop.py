@@ -65,8 +65,10 @@ class Losses:
 
 def _options(who: Viewer, name: str) -> dict[str, object]:
     lines = [("loss", "training", "solid", "circle"), ("val_loss", "held out", "dashed", "diamond")]
+    steps = charts.axis(who, "category", "training · epoch")
+    steps["axisLabel"]["alignMinLabel"] = "left"  # long as they are, they stay inside
     return {
-        "xAxis": charts.axis(who, "category", "training · epoch"),
+        "xAxis": steps,
         "yAxis": charts.upright(who, "value", name, scale=True),
         "series": [
             {
