@@ -38,7 +38,7 @@ GIVEN = (
     topics.LETTER_REDRIVEN,
 )
 GROUPS = ("retrace-record", "retrace-count", "retrace-trainer", "retrace-predictions")
-TABLES = ("completions", "log_positions", "predictions", "prediction_scores")
+TABLES = ("completions", "log_positions", "predictions", "prediction_scores", "calibrations")
 OF_MODELS = ("models", "revisions", "train_requests")
 REASON = "the system was reset"
 

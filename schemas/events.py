@@ -363,6 +363,9 @@ class Prediction(Event):
         return self.predicted_at
 
 
+CALIBRATION_BINS = 10  # of equal width, in what is kept of calibration
+
+
 class PredictionScore(Scores):
     """The live accuracy of one version, source and arm in one window."""
 

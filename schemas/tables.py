@@ -169,7 +169,9 @@ issued_tasks = Table(
     ),
 )
 
-# Predictions as published, and how their tasks ended, which scoring adds.
+# Predictions as published, and how their tasks ended, which scoring adds. The pages' filters have
+# indexes of what has ended only, so that keeping a prediction costs no more for them.
+_ENDED = text("completed_at IS NOT NULL")
 predictions = Table(
     "predictions",
     metadata,
@@ -187,9 +189,18 @@ predictions = Table(
     Column("is_correct", Boolean),
     Column("actual_time_seconds", Double),
     _time("completed_at", nullable=True),
+    Column("topic", String(128)),
     Index(None, "task_id"),
     Index(None, "predicted_at"),
     Index(None, "completed_at"),
+    Index(None, "user_id", "completed_at", postgresql_where=_ENDED),
+    Index(None, "topic", "completed_at", postgresql_where=_ENDED),
+    Index(None, "version", "completed_at", postgresql_where=_ENDED),
+    Index(
+        "ix_predictions_challenger",
+        "completed_at",
+        postgresql_where=text("arm = 'challenger'"),
+    ),
 )
 
 prediction_scores = Table(
@@ -216,4 +227,18 @@ audit = Table(
     Column("subject", String(256), nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("detail", Text),
+)
+
+# Chances told beside what happened, summed: a row a tenth of chance that has any.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("window_start", DateTime(timezone=True), primary_key=True),
+    Column("window_seconds", Integer, primary_key=True, autoincrement=False),
+    Column("topic", String(128), primary_key=True),
+    Column("arm", String(16), primary_key=True),
+    Column("bin", SmallInteger, primary_key=True, autoincrement=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("p_sum", Double, nullable=False),
+    Column("correct", BigInteger, nullable=False),
 )

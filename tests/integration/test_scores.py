@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from schemas import codec, topics
-from schemas.events import Prediction, TaskCompleted
+from schemas.events import Prediction, PredictionScore, TaskCompleted
 from schemas.settings import Settings
-from schemas.tables import predictions
+from schemas.tables import calibrations, predictions
 from streams import declare, kafka, scores
 from streams.health import Health
 from streams.numbering import Place, Publication
@@ -183,6 +183,56 @@ def test_scoring_again_changes_nothing_and_tells_nothing(keeper: Keeper, store: 
     assert newest[0]["log_loss"] == pytest.approx(grown.log_loss)
 
 
+def calibration(store: Store) -> list[tuple[Any, ...]]:
+    kept = select(
+        *(calibrations.c[name] for name in ("topic", "arm", "bin", "rows", "p_sum", "correct"))
+    ).order_by(*calibrations.primary_key)
+    with store.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(kept)]
+
+
+def test_calibration_is_kept_of_the_same_predictions(keeper: Keeper, store: Store) -> None:
+    keep(
+        keeper,
+        prediction("a", p_correct=0.75),
+        prediction("again", task_id="a", p_correct=0.1, predicted_at=START + timedelta(seconds=1)),
+        prediction("b", p_correct=0.7501),
+        prediction("c", p_correct=0.99),
+        prediction("c", p_correct=0.31, arm="challenger", source="lnirt"),
+    )
+    complete(store, "a", "c", topic="t", is_correct=True)
+    mine = Scores(store.engine, 900)
+    mine.score()
+    complete(store, "b", topic="t", is_correct=False)
+    mine.score()
+    assert calibration(store) == [
+        ("t", "challenger", 3, 1, 0.31, 1),
+        ("t", "champion", 7, 2, pytest.approx(1.5001), 1),
+        ("t", "champion", 9, 1, 0.99, 1),
+    ]
+    assert Scores(store.engine, 900).score() == []
+    assert len(calibration(store)) == 3
+
+
+class Interrupted(Scores):
+    """Ends between pairing and scoring."""
+
+    def _event(self, start: int, row: Mapping[str, Any]) -> PredictionScore:
+        raise KeyboardInterrupt
+
+
+def test_what_is_interrupted_is_scored_the_next_time(keeper: Keeper, store: Store) -> None:
+    """Predictions that know how their tasks ended are in what is kept, or none does."""
+    keep(keeper, prediction("a"), prediction("b"))
+    complete(store, "a", "b", topic="t", is_correct=True)
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(store.engine, 900).score()
+    with store.engine.connect() as connection:
+        assert connection.execute(select(func.count(predictions.c.completed_at))).scalar() == 0
+    assert [score.rows for score in Scores(store.engine, 900).score()] == [2]
+    assert [rows for _, _, _, rows, _, _ in calibration(store)] == [2]
+
+
 def test_a_prediction_that_came_after_its_completion_was_recorded_counts(
     keeper: Keeper, store: Store
 ) -> None:
@@ -213,7 +263,14 @@ def test_old_predictions_are_forgotten(keeper: Keeper, store: Store) -> None:
         prediction("old", predicted_at=now - timedelta(days=31)),
         prediction("new", predicted_at=now),
     )
+    with store.engine.begin() as connection:
+        sums = {"window_seconds": 900, "topic": "t", "arm": "champion", "bin": 7}
+        for days in (31, 1):
+            start = now - timedelta(days=days)
+            row = {**sums, "window_start": start, "rows": days, "p_sum": 0.7, "correct": 1}
+            connection.execute(insert(calibrations).values(row))
     Scores(store.engine, 900).prune()
+    assert [rows for _, _, _, rows, _, _ in calibration(store)] == [1]
     with store.engine.connect() as connection:
         assert connection.execute(select(predictions.c.request_id)).scalars().all() == ["new"]
 
