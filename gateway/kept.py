@@ -16,12 +16,16 @@ T = TypeVar("T")
 
 class Kept(Generic[T]):
     """``read`` may block, or is awaited where it is a coroutine function; what it gives or raises
-    is told for ``seconds``. It is read only when somebody asks. Of one event loop."""
+    is told for ``seconds``. It is read only when somebody asks. ``limiter`` bounds how many blocking
+    reads that share it go on at once. Of one event loop."""
 
     def __init__(
-        self, read: Callable[[], T] | Callable[[], Coroutine[Any, Any, T]], seconds: float
+        self,
+        read: Callable[[], T] | Callable[[], Coroutine[Any, Any, T]],
+        seconds: float,
+        limiter: anyio.CapacityLimiter | None = None,
     ) -> None:
-        self.read, self.seconds = read, seconds
+        self.read, self.seconds, self.limiter = read, seconds, limiter
         self._reading: asyncio.Task[T] | None = None
         self._until = 0.0
         self._last: T | None = None
@@ -67,7 +71,11 @@ class Kept(Generic[T]):
     async def _read(self) -> T:
         if iscoroutinefunction(self.read):
             return await self.read()  # type: ignore[no-any-return]
-        return await anyio.to_thread.run_sync(self.read, abandon_on_cancel=True)  # type: ignore[arg-type]
+        return await anyio.to_thread.run_sync(
+            self.read,  # type: ignore[arg-type]
+            abandon_on_cancel=True,
+            limiter=self.limiter,
+        )
 
 
 def _seen(reading: asyncio.Task[T]) -> None:
