@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 class Kept(Generic[T]):
     """``read`` may block, or is awaited where it is a coroutine function; what it gives or raises
-    is told for ``seconds``. It is read only when somebody asks. ``limiter`` bounds how many blocking
-    reads that share it go on at once. Of one event loop."""
+    is told for ``seconds``. It is read only when somebody asks. ``limiter`` bounds how many
+    blocking reads that share it go on at once. Of one event loop."""
 
     def __init__(
         self,

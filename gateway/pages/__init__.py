@@ -9,16 +9,21 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
+from gateway import exports
 from gateway.face import Face
 from gateway.pages import analytics, dashboard, frame, preparation, settings, sign_in, tasks
+from gateway.views import Views
 
 ROOT = "/dashboard"
 
 
 def install(app: FastAPI, face: Face) -> None:
     """Add the pages to the gateway's app."""
-    for each in (dashboard, tasks, analytics, preparation, settings):
+    for each in (dashboard, tasks, preparation, settings):
         each.add(face)
+    views = Views(face)
+    analytics.add(views)
+    exports.add(app, views)
     sign_in.add(app, face)
 
     @app.get(ROOT, include_in_schema=False)

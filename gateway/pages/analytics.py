@@ -1,160 +1,121 @@
-"""Analytics: how predictions compared with what happened."""
+"""Analytics: how good predictions were, how learners get on, and what answers."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
+import anyio
 from fastapi import Request
 from nicegui import ui
 
-from gateway import analyses
-from gateway.analyses import Pair
-from gateway.face import Face
-from gateway.kept import Kept
-from gateway.pages import charts, frame, parts
-from gateway.pages.frame import Viewer
+from gateway import filters
+from gateway.analytics import View
+from gateway.filters import Filters
+from gateway.pages import frame, phrasing, plots, rivals, timelines
+from gateway.pages.filtering import NAMES, Fields
+from gateway.pages.panel import Panel
 from gateway.pages.trouble import tried
+from gateway.views import Views
 
-SECONDS = 30.0  # points are many: they are read, drawn up and sent seldom
-NOTHING = "Nothing yet: it comes when tasks that were predicted have been completed."
-Series = list[dict[str, Any]]
-Found = tuple[int, Series, Series, Series, Series]
+FIRST_SECONDS = 1.0
+SECONDS = 30.0  # as often as predictions are scored
+LOOK = (Path(__file__).parent / "analytics.css").read_text()
 
 
-def add(face: Face) -> None:
+def add(views: Views) -> None:
     """The page at ``/dashboard/analytics``."""
-    kept = {name: Kept(_reading(face, name), SECONDS) for name in analyses.SPANS}
 
     @ui.page("/analytics")
-    async def show(request: Request, span: str = "1 day") -> None:
+    async def show(request: Request) -> None:
         with frame.page("Analytics", request) as who:
-            page = Analytics(face, who, kept, span if span in kept else "1 day")
-            frame.pulse(page.beat)
-
-
-def _reading(face: Face, span: str) -> Any:
-    def read() -> Found:
-        since = datetime.now(UTC) - analyses.SPANS[span]
-        engine = face.tasks.engine
-        pairs, scores = analyses.pairs(engine, since), analyses.scores(engine, since)
-        return (
-            len(pairs), reliability(analyses.reliability(pairs)), times(pairs),
-            over_time(scores, "log_loss", "line"), over_time(scores, "rows", "bar"),
-        )  # fmt: skip
-
-    return read
+            ui.add_head_html(f"<style>{LOOK}</style>")
+            page = Analytics(views, who)
+            page.build(*filters.read(request.query_params))
+            with anyio.move_on_after(FIRST_SECONDS):  # nothing moves when it comes with the page
+                await page.refresh()
+            frame.pulse(page.refresh, SECONDS)
 
 
 class Analytics:
     """One viewer's page."""
 
-    def __init__(self, face: Face, who: Viewer, kept: dict[str, Kept[Found]], span: str) -> None:
-        self.face, self.who, self.kept = face, who, kept
-        self._shown: Found | None = None
-        with ui.element("div").classes("actions"):
-            self.span = ui.select(list(kept), value=span, label="Time").props("outlined dense")
-            self.span.on_value_change(self._chosen)
-            self.said = ui.label(" ").classes("soft").props('role="status"')
-        with ui.element("div").classes("cards"):
-            self.charts = (
-                _card(who, "Reliability", _reliability_axes(who)),
-                _card(who, "Predicted against actual seconds", _time_axes(who)),
-                _card(who, "Log loss over time, by source", _over_time(who, "nats")),
-                _card(who, "Tasks over time, by source", _over_time(who, "tasks")),
-            )
+    def __init__(self, views: Views, who: frame.Viewer) -> None:
+        self.views, self.who = views, who
+        self.shown: View | None = None
 
-    async def _chosen(self) -> None:
-        ui.navigate.history.replace(f"/dashboard/analytics?span={self.span.value}")
-        await self.beat()
+    def build(self, now: Filters, wrong: list[str]) -> None:
+        """Filters and empty panels."""
+        with ui.element("section").classes("card").props('aria-label="Filters"'):
+            self.fields = Fields(now, self.refresh)
+            self.note = ui.label("Reading …").classes("soft").props("role=status")
+            left_out = " and ".join(NAMES[name] for name in wrong if name in NAMES)
+            self.left_out = f"The address names no {left_out} that can be; it is left out. "
+            self.left_out = self.left_out if left_out else ""
+        with ui.element("div").classes("cards pairs"):
+            self.panels = {
+                name: Panel(self.who, title, sheet, empty, wide=name in phrasing.WIDE)
+                for name, (title, sheet, empty) in phrasing.PANELS.items()
+            }
+            with self.panels["arms"].below:
+                self.table = ui.element("table").classes("plain")
+                self.table.props('aria-label="Champion against challenger" tabindex=0')
 
-    async def beat(self) -> None:
-        """Bring everything up to date."""
-        work = self.kept[self.span.value or "1 day"].get()
-        found, trouble = await tried(self.face, self.who, work)
-        if found is None or found is self._shown or self.said.is_deleted:
-            self.said.text = trouble or self.said.text
+    async def refresh(self) -> None:
+        """Show the newest of what the filters let through."""
+        now = self.fields.now
+        for panel in self.panels.values():
+            panel.at(now.query())
+        view, trouble = await tried(self.views.face, self.who, self.views.get(now))
+        if now != self.fields.now or self.note.is_deleted:
             return
-        self._shown = found
-        most = ", the newest" if found[0] >= analyses.MOST else ""
-        self.said.text = f"{found[0]:,} predictions with an outcome{most}." if found[0] else NOTHING
-        for chart, series in zip(self.charts, found[1:], strict=True):
-            charts.fill(chart, series)
+        if view is None:
+            self.note.text = trouble
+            for panel in self.panels.values():
+                panel.fail(trouble)
+        elif view is not self.shown:
+            self.shown = view
+            self.note.text = self.left_out + phrasing.summary(self.who, view)
+            self._fill(view)
+        await self._offer(now)
+
+    async def _offer(self, now: Filters) -> None:
+        """Complete learners and topics to those of everybody's newest tasks."""
+        of_all, _ = await tried(self.views.face, self.who, self.views.get(Filters(last=now.last)))
+        if of_all is not None and not self.note.is_deleted:
+            self.fields.offer("user", sorted(set(of_all.rows.user)))
+            self.fields.offer("topic", sorted(set(of_all.rows.topic) - {""}))
+
+    def _fill(self, view: View) -> None:
+        who, rows, some = self.who, view.rows, bool(len(view.rows))
+        learned = bool(view.practised)
+        options = {
+            "reliability": (plots.reliabilities(who, view.bins), bool(view.bins)),
+            "times": (plots.times(who, rows), some),
+            "log_loss": (timelines.scores(who, view, "log_loss", "log loss, nats"), some),
+            "auc": (timelines.scores(who, view, "auc", "AUC"), some),
+            "sources": (timelines.sources(who, view), bool(view.over_time)),
+            "arms": (rivals.options(who, view.comparison), view.comparison is not None),
+            "success": (
+                timelines.learning(who, view, "success", "share right", min=0, max=1), learned,
+            ),
+            "seconds": (timelines.learning(who, view, "seconds", "seconds", min=0), learned),
+        }  # fmt: skip
+        for name, (made, there) in options.items():
+            self.panels[name].fill(made, phrasing.notes(view)[name], some=there)
+        self._tell_arms(view)
+
+    def _tell_arms(self, view: View) -> None:
+        self.table.clear()
+        self.table.visible = view.comparison is not None
+        with self.table:
+            _row("th", rivals.COLUMNS)
+            for row in rivals.rows(view.comparison):
+                _row("td", row)
 
 
-def reliability(bins: list[analyses.Bin]) -> list[dict[str, Any]]:
-    """The diagonal, the shares, their intervals as bars."""
-    points = [[round(each.predicted, 3), round(each.observed, 3)] for each in bins]
-    ends = [
-        {"type": "line", "data": [[each.predicted, each.low], [each.predicted, each.high]],
-         "symbol": "none", "silent": True, "lineStyle": {"width": 1, "color": "#808890"}}
-        for each in bins
-    ]  # fmt: skip
-    diagonal = {"type": "line", "name": "calibrated", "data": [[0, 0], [1, 1]], "symbol": "none",
-                "lineStyle": {"type": "dashed"}}  # fmt: skip
-    return [{"type": "line", "name": "observed", "data": points}, diagonal, *ends]
-
-
-def times(pairs: list[Pair]) -> list[dict[str, Any]]:
-    """A point a task, by source."""
-    sources = sorted({pair.source for pair in pairs})
-    return [
-        {
-            "type": "scatter",
-            "name": source,
-            "symbolSize": 5,
-            "itemStyle": {"opacity": 0.5},
-            "data": [
-                [round(pair.expected_seconds, 1), round(max(pair.actual_seconds, 0.1), 1)]
-                for pair in pairs
-                if pair.source == source
-            ],
-        }
-        for source in sources
-    ]
-
-
-def over_time(scores: list[dict[str, Any]], score: str, kind: str) -> list[dict[str, Any]]:
-    """A series a source."""
-    return [
-        {
-            "type": kind,
-            "name": source,
-            "stack": "all" if kind == "bar" else None,
-            "data": [
-                [each["at"].isoformat(), each[score]]
-                for each in scores
-                if each["source"] == source and each[score] is not None
-            ],
-        }
-        for source in sorted({each["source"] for each in scores})
-    ]
-
-
-def _card(who: Viewer, title: str, options: dict[str, Any]) -> ui.echart:
-    with ui.element("section").classes("card"):
-        parts.heading(title)
-        return charts.chart(who, title, {**options, "series": []})
-
-
-def _reliability_axes(who: Viewer) -> dict[str, Any]:
-    ends = {"min": 0, "max": 1}
-    return {
-        "xAxis": charts.axis(who, "value", "predicted probability", **ends),
-        "yAxis": charts.upright(who, "value", "share right", **ends),
-    }
-
-
-def _time_axes(who: Viewer) -> dict[str, Any]:
-    return {
-        "xAxis": charts.axis(who, "log", "predicted, s", min=1),
-        "yAxis": charts.upright(who, "log", "actual, s"),
-        "tooltip": {"trigger": "item"},
-    }
-
-
-def _over_time(who: Viewer, unit: str) -> dict[str, Any]:
-    return {
-        "xAxis": charts.axis(who, "time"),
-        "yAxis": charts.upright(who, "value", unit, scale=unit != "tasks"),
-    }
+def _row(kind: str, cells: Sequence[str]) -> None:
+    with ui.element("tr"):
+        for words in cells:
+            with ui.element(kind):
+                ui.label(words)

@@ -33,16 +33,22 @@ def chart(who: Viewer, name: str, options: dict[str, Any]) -> ui.echart:
         "aria": {"enabled": True, "label": {"description": name}},
         "grid": {"left": 8, "right": 16, "top": 52, "bottom": 28, "containLabel": True},
         "legend": {"textStyle": {"color": SOFT[who.dark]}, "top": 0, "icon": "roundRect"},
-        "tooltip": {
-            "trigger": "axis",
-            "backgroundColor": GROUND[who.dark],
-            "borderColor": LINE[who.dark],
-            "textStyle": {"color": TEXT[who.dark]},
-            "renderMode": "richText",
-        },
+        "tooltip": tooltip(who),
     }
     element = ui.echart({**base, **options}).classes("chart")
     return element.props(f'role="img" aria-label="{name}"')
+
+
+def tooltip(who: Viewer, trigger: str = "axis") -> dict[str, Any]:
+    """What is told of where the pointer is, as plain text: names are data."""
+    return {
+        "trigger": trigger,
+        "backgroundColor": GROUND[who.dark],
+        "borderColor": LINE[who.dark],
+        "textStyle": {"color": TEXT[who.dark]},
+        "renderMode": "richText",
+        "confine": True,
+    }
 
 
 def axis(who: Viewer, kind: str, name: str = "", **more: Any) -> dict[str, Any]:

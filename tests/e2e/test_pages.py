@@ -26,7 +26,9 @@ def system(
 ) -> Iterator[Settings]:
     """A running system with a version that serves, and learners of odd names."""
     with fresh_database(postgres) as url:
-        settings = settings_of(kafka, url, tmp_path_factory.mktemp("pages"), train_epochs=3)
+        settings = settings_of(
+            kafka, url, tmp_path_factory.mktemp("pages"), train_epochs=3, score_seconds=2
+        )
         with services(settings, *ALL):
             names = ["ada", ODD, LONG, "grace"]
             tasks = [task(f"p{i}", user_id=names[i % 4]) for i in range(20)]
@@ -109,6 +111,50 @@ def test_five_tasks_practised_on_the_page_change_the_prediction(
     assert int(chance.inner_text().rstrip(" %")) < int(before.rstrip(" %"))
     assert page.get_by_role("table").get_by_text("topic-1").first.is_visible()
     assert errors == []
+
+
+def test_the_analytics_are_of_what_is_chosen(system: Settings, chromium: Browser) -> None:
+    """By learner, in the page, its address and its files; a learner's name is only a name."""
+    _practise(system, ODD, "=2+3", 3)
+    csv = f"{base(system)}/dashboard/analytics/times.csv"
+    wait_until(lambda: _lines(csv, user=ODD, topic="=2+3") == 3, 60)
+    page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+    page.goto(base(system) + "/dashboard/analytics?topic=%3D2%2B3&last=week")
+    page.get_by_text("3 predictions of tasks completed in the last week.").wait_for()
+    page.wait_for_load_state("networkidle")
+    errors = browsing.Errors(page)
+    for name in ("Reliability", "Predicted and actual time", "Success by topic"):
+        assert page.get_by_role("img", name=f"{name}. ").is_visible(), name
+    assert page.get_by_text("No challenger has answered in this time.").is_visible()
+    browsing.shoot(page, "analysed")
+    page.get_by_label("Learner").fill("nobody")
+    page.get_by_label("Learner").press("Enter")
+    page.get_by_text("No task completed in the last week had a prediction").wait_for()
+    assert page.url.endswith("/dashboard/analytics?user=nobody&topic=%3D2%2B3&last=week")
+    page.get_by_label("Learner").fill(ODD)
+    page.get_by_label("Learner").press("Enter")
+    page.get_by_text("3 predictions of tasks completed in the last week.").wait_for()
+    with page.expect_download() as found:
+        page.get_by_role("link", name="Predicted and actual time as CSV").click()
+    assert found.value.path().read_text().count(f",{ODD},'=2+3,champion,") == 3
+    page.get_by_label("Model version").fill("x")
+    page.get_by_label("Model version").press("Enter")
+    page.get_by_text("no version", exact=True).wait_for()
+    assert errors == []
+
+
+def _practise(settings: Settings, user: str, topic: str, times: int) -> None:
+    new = {"user_id": user, "topic": topic, "difficulty": "easy"}
+    with httpx.Client(base_url=base(settings), timeout=10) as client:
+        for _ in range(times):
+            made = client.post("/practice-tasks", json=new).raise_for_status().json()
+            done = {"is_correct": True, "actual_time_seconds": 30.0}
+            client.patch(f"/practice-tasks/{made['id']}", json=done).raise_for_status()
+
+
+def _lines(csv: str, **filters: str) -> int:
+    return len(httpx.get(csv, params=filters, timeout=10).text.splitlines()) - 1
 
 
 def test_an_operator_asks_for_a_training_and_is_asked_first(

@@ -33,7 +33,8 @@ CREATE, LIST = "POST /practice-tasks", "GET /practice-tasks"
 COMPLETE = "PATCH /practice-tasks/{task_id}"
 PLAIN = ("GET /healthz", "GET /readyz", "GET /status", "GET /metrics")
 WHY, FORECAST = "GET /practice-tasks/{task_id}/why", "GET /learners/{user_id}/forecast"
-SPOILED = (CREATE, LIST, COMPLETE, WHY)
+EXPORT = "GET /dashboard/analytics/{chart}.csv"
+SPOILED = (CREATE, LIST, COMPLETE, WHY, EXPORT)
 # Not whether all valid data is taken: the document says nothing of NUL, nor what a cursor is.
 CHECKS = [
     not_a_server_error,
