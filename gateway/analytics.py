@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Select, and_, func, select, text
 from gateway import aggregates
 from gateway.comparison import Comparison, compare
 from gateway.filters import Filters
-from gateway.learning import Practised
+from gateway.learning import Curves, Practised, curves
 from gateway.scored import Bins, Score, Scored, over_time, reliability
 from schemas.tables import completions, predictions
 from streams.scores import first
@@ -39,7 +39,7 @@ _COLUMNS = (
 class View:
     """What was found at ``at`` for one set of filters. ``more``: older rows match, too, and were
     not read. ``over_time`` by source, ``by_version`` the largest of them by version. ``learner`` is
-    whose ``practised`` is, in the order of completion, None where there is none."""
+    whose ``curves`` are, None where there is none."""
 
     filters: Filters
     at: datetime
@@ -50,7 +50,7 @@ class View:
     by_version: Sequence[Score]
     comparison: Comparison | None
     learner: str | None
-    practised: Sequence[Practised]
+    curves: Curves
 
 
 def look(engine: Engine, filters: Filters, window_seconds: int) -> View:
@@ -70,7 +70,7 @@ def look(engine: Engine, filters: Filters, window_seconds: int) -> View:
             aggregates.by_version(*kept) if scored else (),
             _compared(connection, filters, now, newest.of_arm("champion")),
             learner,
-            _practised(connection, learner, filters, now) if learner else (),
+            curves(_practised(connection, learner, filters, now) if learner else ()),
         )  # fmt: skip
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import numpy as np
+from statistics import median
 
 RUNNING = 20
 
@@ -33,7 +32,10 @@ class Step:
     seconds: float
 
 
-def curves(tasks: Sequence[Practised]) -> dict[str, list[Step]]:
+Curves = Mapping[str, Sequence[Step]]  # by topic
+
+
+def curves(tasks: Sequence[Practised]) -> Curves:
     """A curve a topic, those of most tasks first; ``tasks`` are in their order."""
     topics: dict[str, list[Practised]] = {}
     for task in tasks:
@@ -45,5 +47,5 @@ def curves(tasks: Sequence[Practised]) -> dict[str, list[Step]]:
 def _step(tasks: Sequence[Practised], at: int) -> Step:
     last = tasks[max(0, at + 1 - RUNNING) : at + 1]
     success = sum(task.correct for task in last) / len(last)
-    seconds = float(np.median([task.seconds for task in last]))
+    seconds = median(task.seconds for task in last)
     return Step(tasks[at].topic, at + 1, tasks[at].at, success, seconds)

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.analytics import View
-from gateway.learning import curves
 from gateway.scored import Score, wilson
 from schemas.codec import rfc3339
 
@@ -98,7 +97,7 @@ def _arms(view: View) -> Iterator[Row]:
 
 def _learning(view: View) -> Iterator[Row]:
     yield "user_id", "topic", "task", "completed_at", "success_share", "median_seconds"
-    for topic, steps in curves(view.practised).items():
+    for topic, steps in view.curves.items():
         for each in steps:
             yield view.learner, topic, each.task, each.at, each.success, each.seconds
 

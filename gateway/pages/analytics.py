@@ -88,7 +88,7 @@ class Analytics:
 
     def _fill(self, view: View) -> None:
         who, rows, some = self.who, view.rows, bool(len(view.rows))
-        learned = bool(view.practised)
+        learned = bool(view.curves)
         options = {
             "reliability": (plots.reliabilities(who, view.bins), bool(view.bins)),
             "times": (plots.times(who, rows), some),
@@ -101,8 +101,9 @@ class Analytics:
             ),
             "seconds": (timelines.learning(who, view, "seconds", "seconds", min=0), learned),
         }  # fmt: skip
+        notes = phrasing.notes(view)
         for name, (made, there) in options.items():
-            self.panels[name].fill(made, phrasing.notes(view)[name], some=there)
+            self.panels[name].fill(made, notes[name], some=there)
         self._tell_arms(view)
 
     def _tell_arms(self, view: View) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from gateway.aggregates import VERSIONS
-from gateway.analytics import LOOKED_AT, MOST, View
-from gateway.learning import RUNNING, curves
+from gateway.analytics import MOST, View
+from gateway.learning import RUNNING
 from gateway.pages import plots, rivals, timelines
 from gateway.pages.filtering import LASTS
 from gateway.pages.frame import Viewer
@@ -105,10 +105,10 @@ def _auc(view: View) -> str:
 def _learning(view: View) -> str:
     if view.learner is None:
         return ""
-    found = curves(view.practised)
+    found = view.curves
     whose = view.learner if view.filters.user else f"{view.learner}, who has the most here"
     topics = f"The {timelines.TOPICS} topics of most tasks, of {len(found)}. "
-    newest = "The newest of them only. " if len(view.practised) in (MOST, LOOKED_AT) else ""
+    newest = "The newest of them only. " if sum(map(len, found.values())) == MOST else ""
     any_version = "Whatever the version. " if view.filters.version is not None else ""
     return (
         f"{any_version}{topics if len(found) > timelines.TOPICS else ''}{newest}Learner: {whose}."

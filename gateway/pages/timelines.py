@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.analytics import View
-from gateway.learning import Step, curves
+from gateway.learning import Step
 from gateway.pages import charts, marks
 from gateway.pages.frame import Viewer
 from gateway.pages.marks import Options, rounded
@@ -73,7 +73,7 @@ def sources(who: Viewer, view: View) -> Options:
 def learning(who: Viewer, view: View, metric: str, name: str, **limits: Any) -> Options:
     """``success`` or ``seconds`` of the last tasks on each topic, task by task."""
     series: list[Options] = []
-    for at, (topic, steps) in enumerate(list(curves(view.practised).items())[:TOPICS]):
+    for at, (topic, steps) in enumerate(list(view.curves.items())[:TOPICS]):
         points = [(each.task, rounded(getattr(each, metric), 3)) for each in thinned(steps)]
         series.append(
             {

@@ -136,7 +136,7 @@ def test_the_newest_are_shown_and_whether_there_are_more(
         found = seen(engine)
         assert found.more == (n >= 3)
     assert found.rows.task.tolist() == ["t4", "t3", "t2"]
-    assert len(found.practised) == 3
+    assert sum(map(len, found.curves.values())) == 3
 
 
 def test_scores_are_those_that_are_kept_or_else_of_the_rows(engine: Engine) -> None:
@@ -186,10 +186,10 @@ def test_a_learner_s_tasks_need_no_prediction(engine: Engine) -> None:
     complete(engine, "y", user_id="zoe", topic="b")
     predict(engine, "p", "q")
     complete(engine, "p", "q")
-    assert [each.topic for each in seen(engine, user="zoe").practised] == ["a", "b"]
-    assert [each.topic for each in seen(engine, user="zoe", topic="b").practised] == ["b"]
+    assert list(seen(engine, user="zoe").curves) == ["a", "b"]
+    assert list(seen(engine, user="zoe", topic="b").curves) == ["b"]
     of_all = seen(engine)
-    assert (of_all.learner, len(of_all.practised)) == ("ann", 2)
+    assert (of_all.learner, [len(each) for each in of_all.curves.values()]) == ("ann", [2])
 
 
 NAMES = ("=1+1", "+49", "-2", "@SUM(A1)", 'a,"b"', "two\nlines", "🦊" * 128, SCRIPT, "\t=1")

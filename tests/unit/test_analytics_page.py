@@ -11,7 +11,7 @@ from test_analytics_rules import NOW, both, row, view
 
 from gateway.comparison import compare
 from gateway.filters import Filters
-from gateway.learning import Practised, Step
+from gateway.learning import Practised, Step, curves
 from gateway.pages import marks, phrasing, plots, rivals, timelines
 from gateway.pages.frame import Viewer
 from gateway.scored import Score, Scored, reliability
@@ -90,7 +90,7 @@ def test_sources_are_stacked_with_a_bar_at_every_step() -> None:
 
 def test_curves_are_of_the_topics_of_most_tasks() -> None:
     tasks = [Practised(f"t{n % 7}" if n < 70 else STRANGE, True, 9.0, NOW) for n in range(100)]
-    shown = view(Scored.of([row()]), learner=STRANGE, practised=tasks)
+    shown = view(Scored.of([row()]), learner=STRANGE, curves=curves(tasks))
     options = timelines.learning(WHO, shown, "seconds", "seconds")
     assert named(options)[0] == STRANGE
     assert len(options["series"]) == timelines.TOPICS

@@ -38,7 +38,7 @@ def view(rows: Scored, **more: Any) -> View:
     usual = {
         "filters": Filters(), "at": NOW, "rows": rows, "more": False,
         "bins": reliability(rows), "over_time": (),
-        "by_version": (), "comparison": None, "learner": None, "practised": (),
+        "by_version": (), "comparison": None, "learner": None, "curves": {},
     }  # fmt: skip
     return View(**(usual | more))
 
@@ -250,7 +250,7 @@ def test_every_file_has_a_header_and_rows_as_wide() -> None:
     tasks = [Practised("-topic", True, 5.0, NOW)] * 3
     some = view(
         rows, over_time=steps, by_version=steps, comparison=compare(rivals, beside, beside),
-        learner="@ann", practised=tasks,
+        learner="@ann", curves=curves(tasks),
     )  # fmt: skip
     for chart, sheet in sheets.SHEETS.items():
         (header, *found) = _read("".join(sheets.lines(sheet(some))))
