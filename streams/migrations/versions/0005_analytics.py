@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 BEFORE = ("task_id", "predicted_at", "completed_at")
 INDEXES = {
     "ix_predictions_user_id_completed_at": "(user_id, completed_at) WHERE completed_at IS NOT NULL",
