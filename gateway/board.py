@@ -17,14 +17,13 @@ from schemas.events import (
 
 PREDICTIONS = 5
 EPOCHS = 500
-ERRORS = 8
-TROUBLED = ("rejected", "failed")
+LETTERS = 8
 
 
 @dataclass
 class Board:
     """The state as far as it has been seen. ``epochs`` are the newest, of whichever
-    trainings; ``errors`` the newest dead letters and trainings without a version."""
+    trainings; ``letters`` the newest dead letters."""
 
     every: int
     generation: int = 0
@@ -36,18 +35,18 @@ class Board:
     predictions: deque[Prediction] = field(default_factory=lambda: deque(maxlen=PREDICTIONS))
     dead_letters: int = 0
     epochs: deque[TrainingProgress] = field(default_factory=lambda: deque(maxlen=EPOCHS))
-    errors: deque[Happening] = field(default_factory=lambda: deque(maxlen=ERRORS))
+    letters: deque[Happening] = field(default_factory=lambda: deque(maxlen=LETTERS))
 
     def apply(self, happening: Happening) -> None:
         """Take in what happened."""
-        if is_error(happening.event):
-            self.errors.append(happening)
+        if isinstance(happening.event, Letter):
+            self.letters.append(happening)
         self.take(happening.event)
 
     def copy(self) -> Board:
         """As it is now."""
-        held = self.predictions.copy(), self.epochs.copy(), self.errors.copy()
-        return replace(self, predictions=held[0], epochs=held[1], errors=held[2])
+        held = self.predictions.copy(), self.epochs.copy(), self.letters.copy()
+        return replace(self, predictions=held[0], epochs=held[1], letters=held[2])
 
     def take(self, event: Event | Letter) -> None:
         match event:
@@ -83,10 +82,3 @@ class Board:
             self.epochs.append(event)
         elif event.request_id == self.training:
             self.training, self.epoch = "", None
-
-
-def is_error(event: Event | Letter) -> bool:
-    """Whether it is a dead letter, or a training that brought no version."""
-    if isinstance(event, TrainingProgress):
-        return event.state in TROUBLED
-    return isinstance(event, Letter)

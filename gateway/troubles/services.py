@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from gateway.numerals import grouped, plural
 from gateway.troubles.trouble import Status, Trouble, error_of, listed, moment, part, services
 
-STORE = ("counter", "train_requests", "last_training", "serving", "accuracy", "live", "versions")
+STORE = (
+    "counter", "train_requests", "last_training", "serving", "accuracy", "live", "versions",
+    "failures",
+)  # fmt: skip
 KAFKA = ("windows", "lag", "dead_letters", "feed")
 NAMES = {"kafka": "Kafka", "store": "PostgreSQL", "tensorflow": "TensorFlow"}
 WAITS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from gateway.follower import Follower
 from gateway.pages.overview import recent, snapshot
@@ -71,12 +71,12 @@ def test_the_follower_knows_what_was_before_its_first_viewer_and_what_comes(
     follower = Follower(settings)
     try:
         wait_until(lambda: len(follower.look().board.epochs) == 2, 30)
-        wait_until(lambda: len(follower.look().board.errors) == 1, 30)
+        wait_until(lambda: len(follower.look().board.letters) == 1, 30)
         tell(settings, epoch(3))
         wait_until(lambda: len(follower.look().board.epochs) == 3, 30)
         seen = follower.look()
         assert (seen.board.training, seen.feed) == ("count-40", {"reached": True})
-        (letter,) = seen.board.errors
+        (letter,) = seen.board.letters
         assert "secret" not in repr(letter)
     finally:
         follower.stop()
@@ -165,3 +165,18 @@ def test_versions_are_listed_with_their_peers_oldest_first(store: Store) -> None
     assert (first["version"], second["version"], second["state"]) == (1, 2, "rejected")
     assert first["log_loss"] == {"ours": 0.58, "lnirt": 0.6, "topic_difficulty": None}
     assert first["auc"] == {"ours": 0.7, "lnirt": None, "topic_difficulty": None}
+
+
+def test_trainings_that_came_to_nothing_are_told_newest_first(store: Store) -> None:
+    ends = {"count-5": "rejected", "count-10": "published", "count-15": "failed",
+            "count-20": "superseded", "count-25": "running"}  # fmt: skip
+    sql = text(
+        """INSERT INTO train_requests (request_id, trigger, completions, data, state, reason,
+        requested_at, ended_at) VALUES (:name, 'count', 5, '{}', :state, 'why', now(),
+        CASE WHEN :state <> 'running' THEN now() + make_interval(secs => :at) END)"""
+    )
+    with store.engine.begin() as connection:
+        for at, (name, state) in enumerate(ends.items()):
+            connection.execute(sql, {"name": name, "state": state, "at": at})
+    told = [(each["request_id"], each["state"]) for each in recent.failures(store.engine)]
+    assert told == [("count-15", "failed"), ("count-5", "rejected")]

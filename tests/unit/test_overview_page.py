@@ -172,10 +172,13 @@ def test_errors_are_dead_letters_and_trainings_without_a_version() -> None:
     at = codec.rfc3339(NOW - timedelta(minutes=5))
     old = codec.rfc3339(NOW - timedelta(hours=2))
     dead = [Letter("t/0@1", "invalid", "bad", when) for when in (at, old, "nonsense")]
-    found = board(*dead, progress("failed", reason="disk full"), progress("superseded"))
-    assert [remarks.error(each) for each in found.errors] == [
-        *["Dead letter from t/0@1: invalid, bad"] * 3,
+    found = board(*dead, progress("superseded"))
+    ended = codec.rfc3339(NOW - timedelta(minutes=1))
+    failed = {"request_id": "count-40", "state": "failed", "reason": "disk full", "ended_at": ended}
+    assert [what for _, what in remarks.errors(found, [failed])] == [
+        "Dead letter from t/0@1: invalid, bad",
         "Training count-40 failed: disk full",
+        *["Dead letter from t/0@1: invalid, bad"] * 2,
     ]
     assert [when for when, *_ in letters(found, NOW)] == [NOW - timedelta(minutes=5), NOW]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from gateway import feed
 from gateway.pages.frame import Viewer
 from gateway.pages.overview import remarks, words
 from gateway.pages.overview.parts import Cell, Fact, Rows, card, sentence, state
@@ -99,10 +98,10 @@ class Errors:
             self.rows = Rows("Last errors", ("time", "error"), empty)
 
     def show(self, seen: Snapshot) -> None:
-        why = words.absent(seen.status, "feed")
-        newest = sorted(seen.board.errors, key=feed.when, reverse=True)
+        why = words.absent(seen.status, "feed") or words.absent(seen.status, "failures")
+        failures = seen.status.get("failures")
+        told = remarks.errors(seen.board, failures if isinstance(failures, list) else ())
         rows: list[list[Cell]] = [
-            [(self.who.clock(feed.when(each), "%m-%d %H:%M:%S"), "soft"), (remarks.error(each), "")]
-            for each in newest
+            [(self.who.clock(at, "%m-%d %H:%M:%S"), "soft"), (what, "")] for at, what in told
         ]
         self.rows.show(rows, why)

@@ -72,9 +72,9 @@ class Rows:
             self.body = ui.element("tbody")
 
     def show(self, rows: Sequence[Sequence[Cell]], why: str = "") -> None:
-        """These rows, or ``why`` there are none."""
-        self.none.text = "" if rows else why or self.empty
-        self.none.classes(**{"add" if rows else "remove": "gone"})
+        """These rows, and ``why`` there are none, or not all."""
+        self.none.text = why or ("" if rows else self.empty)
+        self.none.classes(**{"remove" if self.none.text else "add": "gone"})
         self.table.classes(**{"remove" if rows else "add": "gone"})
         if len(rows) != len(self.labels):
             self._build(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ from gateway.board import Board
 from gateway.feed import Happening, Letter
 from gateway.numerals import grouped, plural
 from gateway.pages.overview.words import READING, Said, ago
+
+ERRORS, MOST = 8, 300
 
 
 def verdict(troubles: int, well: bool) -> tuple[str, str]:
@@ -22,24 +24,31 @@ def verdict(troubles: int, well: bool) -> tuple[str, str]:
 
 def letters(kept: int, board: Board, now: datetime) -> Said:
     """How many dead letters are kept, and which came last."""
-    found = [each for each in board.errors if isinstance(each.event, Letter)]
     if not kept:
         return Said("0", "What cannot be processed is kept here, byte for byte, for 30 days.")
-    if not found:
+    if not board.letters:
         return Said(grouped(kept), "kept on the topic of dead letters.")
-    newest = max(found, key=feed.when)
+    newest = max(board.letters, key=feed.when)
     words = f"kept; the newest came {ago(feed.when(newest), now)}."
-    return Said(grouped(kept), words, error(newest).partition(",")[0] + ".")
+    return Said(grouped(kept), words, letter(newest).partition(",")[0] + ".")
 
 
-def error(happening: Happening) -> str:
-    """A dead letter or a training that brought no version, in a line."""
+def letter(happening: Happening) -> str:
+    """A dead letter in a line: whence, and why."""
     event = happening.event
-    if isinstance(event, Letter):
-        return f"Dead letter from {event.place}: {event.cause}, {event.message}"[:300]
-    state, reason = getattr(event, "state", ""), getattr(event, "reason", None)
-    name = getattr(event, "request_id", "")
-    return f"Training {name} {state}: {reason or 'no reason given'}"[:300]
+    if not isinstance(event, Letter):
+        return ""
+    return f"Dead letter from {event.place}: {event.cause}, {event.message}"[:MOST]
+
+
+def errors(board: Board, failures: Sequence[Mapping[str, Any]]) -> list[tuple[datetime, str]]:
+    """The last dead letters, and trainings that brought no version: when and what, newest first."""
+    told = [(feed.when(each), letter(each)) for each in board.letters]
+    for each in failures:
+        reason = each["reason"] or "no reason given"
+        what = f"Training {each['request_id']} {each['state']}: {reason}"[:MOST]
+        told.append((datetime.fromisoformat(each["ended_at"]), what))
+    return sorted(told, reverse=True)[:ERRORS]
 
 
 def health(state: Mapping[str, Any]) -> tuple[str, str]:

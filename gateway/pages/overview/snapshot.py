@@ -30,6 +30,7 @@ PATIENCE_SECONDS = 0.3
 KEPT = {  # seconds; the windowed counter comes from the follower
     "counter": 2.0, "last_training": 2.0, "serving": 2.0, "accuracy": 5.0, "lag": 5.0,
     "dead_letters": 5.0, "services": 4.0, "model_files": 30.0, "versions": 4.0, "live": 5.0,
+    "failures": 4.0,
 }  # fmt: skip
 
 
@@ -53,6 +54,7 @@ class Overview:
         work: dict[str, Callable[[], Any]] = {
             **status.parts(settings, engine, lags),
             "versions": lambda: status.tried(lambda: recent.listed(engine)),
+            "failures": lambda: status.tried(lambda: recent.failures(engine)),
             "live": lambda: status.tried(lambda: scores.by_window(engine, LIVE_WINDOWS)),
         }
         self.parts = {name: Kept(work[name], kept) for name, kept in KEPT.items()}
