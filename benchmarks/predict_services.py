@@ -51,6 +51,14 @@ def _process(settings: Settings, name: str, names: Sequence[str]) -> Process:
 @contextmanager
 def echoing(settings: Settings) -> Iterator[str]:
     """The echo's topic, while it runs."""
+    with echo(settings) as (name, peer):
+        yield name
+        peer.check()
+
+
+@contextmanager
+def echo(settings: Settings) -> Iterator[tuple[str, Running]]:
+    """The echo's topic and its process, which reads already."""
     topic = topics.PREDICTION_REQUEST
     name = settings.topic_prefix + "echo"
     declare.create(kafka.admin(settings), [(name, topic)], 1)
@@ -67,8 +75,7 @@ def echoing(settings: Settings) -> Iterator[str]:
     edge = kafka.admin(settings)
     with watch.running([process], {}) as peer:
         _await(peer, lambda: _has_members(edge, job.group), "the echo")
-        yield name
-        peer.check()
+        yield name, peer
 
 
 def _has_members(edge: AdminClient, group: str) -> bool:

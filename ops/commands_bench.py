@@ -182,6 +182,22 @@ def pages(
     command.run(asked, as_json=as_json)
 
 
+@bench_app.command()
+def recovery(
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Kills of each service.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Seconds from kill -9 of each service to its next useful output.
+
+    All four services on servers as for `bench ingest`; each is started again at once, and alone
+    at its work: nothing else is of its kind. The peer is a bare Kafka consumer with its library's
+    own settings.
+    """
+    from benchmarks import recovery as command
+
+    command.run(command.Asked(repeats), as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
     return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
 

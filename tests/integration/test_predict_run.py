@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from benchmarks import freshness, predict, predict_prefill
+from benchmarks import freshness, predict, predict_prefill, recovery
 from benchmarks.ground import Servers
 from schemas.settings import Settings
 from streams.store import Store
@@ -43,6 +43,18 @@ def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_
     assert rows == sum(lengths.values()) == store.standing()[1]
     assert [item.number for item in store.numbered((1, rows))] == list(range(1, rows + 1))
     store.engine.dispose()
+
+
+def test_recovery_in_small(kafka: str, database_url: str, tmp_path: Path) -> None:
+    settings = Settings(
+        kafka_bootstrap=kafka, database_url=SecretStr(database_url), train_epochs=2
+    )  # fmt: skip
+    told: list[str] = []
+    found = recovery.measure(recovery.Asked(1), Servers(settings, tmp_path), told.append)
+    assert [row["service"] for row in found["rows"]] == [*recovery.SERVICES, "bare consumer"]
+    assert all(len(row["seconds"]) == 1 for row in found["rows"])
+    assert all(row["seconds"][0] > 0 for row in found["rows"])
+    assert len(told) == 5
 
 
 def test_freshness_in_small(kafka: str, database_url: str, tmp_path: Path) -> None:
