@@ -10,7 +10,7 @@ FOLDERS := schemas streams training inference gateway ops benchmarks examples te
 help:
 	@echo "make run     the whole system with simulated learners, on an embedded Kafka and PostgreSQL"
 	@echo "make test    all tests, on real servers (containers where Docker answers, else embedded)"
-	@echo "make chaos   exact counting under fire; CHAOS_SEED=2 another, CHAOS_SECONDS=1800 a soak"
+	@echo "make chaos   the contract's guarantees under fire; CHAOS_SEED=2 another, CHAOS_SECONDS=1800 a soak"
 	@echo "make check   ruff, mypy strict, import contracts"
 	@echo "make format  let ruff write the code's shape"
 	@echo "make clean   remove the environment; data in .retrace stays"

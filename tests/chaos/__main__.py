@@ -1,12 +1,14 @@
 """``make chaos``: the counting guarantees under fire, on an own Kafka and PostgreSQL.
 
 ``CHAOS_SEED`` (1), ``CHAOS_SECONDS`` of load (130; more is a soak, with completions in proportion),
-``CHAOS_COMPLETIONS``, ``CHAOS_ACTS`` (fire,restored,emptied,newkafka) and ``CHAOS_FAULTS`` (all).
+``CHAOS_COMPLETIONS``, ``CHAOS_ACTS`` (fire,restored,emptied,newkafka,everything) and
+``CHAOS_FAULTS`` (all).
 """
 
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -18,10 +20,12 @@ from schemas.errors import ConfigurationError
 from tests.chaos import asked
 from tests.chaos.act import Verdict
 from tests.chaos.asked import Asked
+from tests.chaos.everything import everything
 from tests.chaos.journal import Journal
 from tests.chaos.scenes import SCENES, fire
 from tests.chaos.stage import Stage, staged
 from tests.chaos.table import show
+from tests.chaos.threefold import Threefold
 
 
 def main() -> int:
@@ -33,17 +37,27 @@ def main() -> int:
         return 2
     folder = Path(tempfile.mkdtemp(prefix=f"retrace-chaos-{wanted.seed}-"))
     journal = Journal(folder / "journal.jsonl")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was mounted and started goes
     begun = time.monotonic()
     verdicts: list[Verdict] = []
     try:
-        with staged(folder, journal) as stage:
-            for name in wanted.acts:
-                verdicts.append(_act(name, wanted, stage, journal))
+        small = [name for name in wanted.acts if name != asked.WHOLE]
+        if small:
+            with staged(Stage(folder, journal)) as stage:
+                for name in small:
+                    verdicts.append(_act(name, wanted, stage, journal))
+        if asked.WHOLE in wanted.acts:
+            (folder / asked.WHOLE).mkdir()
+            with staged(Threefold(folder / asked.WHOLE, journal)) as whole:
+                journal.faults.clear()
+                verdicts.append(everything(wanted.seed, whole, journal, *wanted.everything))
     finally:
         show(verdicts, Console(width=130))
-        for server in ("kafka", "postgres"):
-            for data in ("data", "backup"):
-                shutil.rmtree(folder / server / data, ignore_errors=True)
+        for pattern in ("kafka", "postgres"):
+            for data in [*folder.rglob(f"{pattern}/data"), *folder.rglob(f"{pattern}/backup")]:
+                shutil.rmtree(data, ignore_errors=True)
+        for data in folder.rglob("kafka/node-*/data"):
+            shutil.rmtree(data, ignore_errors=True)
         seconds = time.monotonic() - begun
         print(f"seed {wanted.seed}, {seconds:.0f} s; journal and logs in {folder}")
     return 0 if all(verdict.ok for verdict in verdicts) else 1
@@ -52,7 +66,7 @@ def main() -> int:
 def _act(name: str, wanted: Asked, stage: Stage, journal: Journal) -> Verdict:
     if name != "fire":
         return SCENES[name](wanted.seed, stage, journal)
-    return fire(wanted.seed, stage, journal, wanted.load, wanted.seconds, wanted.faults)
+    return fire(wanted.seed, stage, journal, *wanted.fire)
 
 
 if __name__ == "__main__":

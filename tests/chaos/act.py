@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from schemas.codec import Raw
 from schemas.errors import Unreachable
 from schemas.settings import Settings
 from streams import database
@@ -19,7 +20,7 @@ from streams.count import rule
 from tests.chaos import evidence, plan
 from tests.chaos.evidence import Evidence
 from tests.chaos.journal import Fault, Journal
-from tests.chaos.judge import Check, Truth, judge, settled, truth
+from tests.chaos.judge import Check, Truth, judge, mark, settled, truth
 from tests.chaos.load import Load
 from tests.chaos.plan import Planned
 from tests.chaos.progress import Progress, Sample
@@ -50,7 +51,8 @@ class Verdict:
 
 @dataclass
 class Act:
-    """``earlier``: published into a log that is gone since; ``published``: into this one."""
+    """``earlier``: published into a log that is gone since; ``published``: into this one;
+    ``claims``: tasks that others have completed besides, by id."""
 
     name: str
     seed: int
@@ -62,6 +64,7 @@ class Act:
     earlier: list[Planned] = field(default_factory=list)
     published: list[Planned] = field(default_factory=list)
     settled: list[bool] = field(default_factory=list)
+    claims: dict[str, tuple[tuple[object, ...], datetime]] = field(default_factory=dict)
 
     def load(self, completions: int, seconds: float) -> Load:
         """Begin to publish so many more."""
@@ -78,7 +81,7 @@ class Act:
         self.await_load(load, seconds)
 
     def await_load(self, load: Load, seconds: float) -> None:
-        self._await("load done", lambda: load.done, seconds + 60)
+        self.wait("load done", lambda: load.done, seconds + 60)
         load.join(10)
         self.journal.note("published", **load.facts())
 
@@ -86,9 +89,12 @@ class Act:
         """Wait until recording stands at the log's end and the counter agrees with the store."""
         began = time.monotonic()
         limit = SETTLE_SECONDS + len(self.published) / READ_AGAIN_A_SECOND
-        came = self._await("settled", self._agrees, limit)
+        came = self.wait("settled", self._agrees, limit)
         self.settled.append(came)
         self.journal.note("settled", ok=came, took=time.monotonic() - began)
+
+    def _is_claim(self, raw: Raw) -> bool:
+        return not mark(raw) and evidence.task_id(raw) in self.claims
 
     def _agrees(self) -> bool:
         try:
@@ -104,7 +110,7 @@ class Act:
             and counter.seen.spans == ((1, number),)
         )
 
-    def _await(self, what: str, condition: Any, seconds: float) -> bool:
+    def wait(self, what: str, condition: Any, seconds: float) -> bool:
         """Whether it came; the workers are tended meanwhile."""
 
         def came() -> bool:
@@ -127,13 +133,15 @@ class Act:
             except SQLAlchemyError:
                 return False
 
-        return self._await(f"number {number}", reached, seconds)
+        return self.wait(f"number {number}", reached, seconds)
 
     def verdict(self) -> Verdict:
         """Judge what stands in topics and store now, and write it down."""
         due = truth(self.published, self.earlier)
         due = replace(due, every=self.settings.train_every, rule=rule(self.settings))
+        due = replace(due, tasks=due.tasks | self.claims)
         found = evidence.gather(self.settings, self.engine)
+        found = replace(found, log=[raw for raw in found.log if not self._is_claim(raw)])
         checks = [settled(self.settled), *judge(due, found)]
         for check in checks:
             self.journal.note("check", act=self.name, ok=check.ok, **check.__dict__)
@@ -141,11 +149,13 @@ class Act:
 
 
 @contextmanager
-def act(name: str, seed: int, stage: Stage, journal: Journal) -> Iterator[Act]:
+def act(
+    name: str, seed: int, stage: Stage, journal: Journal, kind: type[Workers] = Workers
+) -> Iterator[Act]:
     """Two workers ready on an empty store; stopped afterwards."""
     settings = stage.settings(name)
     engine = database.connect(settings.database_url.get_secret_value(), "chaos")
-    workers = Workers(settings, journal)
+    workers = kind(settings, journal)
     journal.note("act", name=name, seed=seed, prefix=settings.topic_prefix)
     try:
         workers.start()

@@ -8,11 +8,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
+from tests.chaos.fallen import MORE_FAULTS
 from tests.chaos.plan import FAULTS
 from tests.chaos.scenes import SCENES
+from tests.chaos.trainings import KINDS
 
-SECONDS, COMPLETIONS = 130.0, 20_000
-ACTS = ("fire", *SCENES)
+SECONDS, COMPLETIONS, EVERYTHING = 130.0, 20_000, 50_000
+WHOLE = "everything"
+ACTS = ("fire", *SCENES, WHOLE)
+KNOWN = (*MORE_FAULTS, *KINDS)
 
 
 def _split(value: object) -> object:
@@ -37,12 +41,24 @@ class Asked(BaseSettings):
     seconds: float = Field(default=SECONDS, ge=10, le=86_400)
     completions: int | None = Field(default=None, ge=5, le=10_000_000)
     acts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), _of(ACTS)] = ACTS
-    faults: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), _of(FAULTS)] = FAULTS
+    faults: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), _of(KNOWN)] = KNOWN
 
     @property
-    def load(self) -> int:
-        """How many completions the fire publishes."""
-        return self.completions or round(COMPLETIONS * max(1.0, self.seconds / SECONDS))
+    def fire(self) -> tuple[int, float, tuple[str, ...]]:
+        """Completions, seconds and faults of the fire."""
+        return self._load(COMPLETIONS), self.seconds, self._faults(FAULTS)
+
+    @property
+    def everything(self) -> tuple[int, float, tuple[str, ...], tuple[str, ...]]:
+        """Completions, seconds, faults and what is done to trainings."""
+        faults, trainings = self._faults(MORE_FAULTS), self._faults(KINDS)
+        return self._load(EVERYTHING), self.seconds, faults, trainings
+
+    def _load(self, usual: int) -> int:
+        return self.completions or round(usual * max(1.0, self.seconds / SECONDS))
+
+    def _faults(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(kind for kind in self.faults if kind in known)
 
 
 def load() -> Asked:

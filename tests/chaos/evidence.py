@@ -50,8 +50,8 @@ def gather(settings: Settings, engine: Engine) -> Evidence:
     return Evidence(
         log=read_all(settings, topics.TASK_COMPLETED),
         letters=read_all(settings, topics.DEAD_LETTERS),
-        requests=_values(settings, topics.TRAIN_REQUEST),
-        announced=_values(settings, topics.COMPLETIONS),
+        requests=values(settings, topics.TRAIN_REQUEST),
+        announced=values(settings, topics.COMPLETIONS),
         counter=counter(settings),
         rows=_rows(engine),
         generation=generation,
@@ -91,6 +91,23 @@ def ends(settings: Settings) -> dict[int, int]:
     return {place.partition: place.offset for place in tails.ends(settings, [name]) if place.offset}
 
 
+def good_values(settings: Settings) -> list[dict[str, Any]]:
+    """The events of the log that tell of a task."""
+    return [
+        json.loads(raw.value or b"")
+        for raw in read_all(settings, topics.TASK_COMPLETED)
+        if task_id(raw)
+    ]
+
+
+def task_id(raw: Raw) -> str:
+    """The task that a good message tells of; empty for anything else."""
+    try:
+        return str(json.loads(raw.value or b"")["task_id"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
 def _rows(engine: Engine) -> list[Row]:
     table = tables.completions
     claim = (
@@ -105,5 +122,6 @@ def _rows(engine: Engine) -> list[Row]:
         ]
 
 
-def _values(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
+def values(settings: Settings, topic: topics.Topic) -> list[dict[str, Any]]:
+    """Every event of a topic as a dict."""
     return [json.loads(raw.value or b"null") for raw in read_all(settings, topic)]

@@ -66,7 +66,7 @@ class Faults:
             return
         try:
             self._kinds[hit.kind](hit)
-        except (KafkaException, SQLAlchemyError) as error:
+        except (KafkaException, SQLAlchemyError, AssertionError) as error:
             self._skip(hit.kind, str(error))
 
     def _skip(self, kind: str, because: str) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from sqlalchemy import create_engine, text
@@ -30,6 +31,8 @@ from schemas.settings import Settings
 from tests.chaos.journal import Journal
 from tests.running import environment, settings_of
 from tests.servers import START_SECONDS, wait_until
+
+S = TypeVar("S", bound="Stage")
 
 
 class Child:
@@ -88,7 +91,7 @@ class Stage:
 
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder, self.journal = folder, journal
-        ports = iter(_quiet_ports(3))
+        ports = iter(quiet_ports(3))
         self.kafka = EmbeddedKafka(
             folder / "kafka", next(ports), next(ports), libraries=kafka_libraries(print)
         )
@@ -118,6 +121,10 @@ class Stage:
         subprocess.run(["rm", "-rf", str(home / target)], check=True)
         subprocess.run(["cp", "-a", str(home / source), str(home / target)], check=True)
 
+    @property
+    def bootstrap(self) -> str:
+        return self.kafka.bootstrap
+
     def settings(self, name: str) -> Settings:
         """Settings with a database and topics of their own."""
         engine = create_engine(self.postgres.url, isolation_level="AUTOCOMMIT")
@@ -128,7 +135,7 @@ class Stage:
         folder = self.folder / name
         folder.mkdir()
         address = url.render_as_string(hide_password=False)
-        settings = settings_of(self.kafka.bootstrap, address, folder)
+        settings = settings_of(self.bootstrap, address, folder)
         default = Settings.model_fields["heal_seconds"].default
         return settings.model_copy(update={"heal_seconds": default})
 
@@ -143,13 +150,18 @@ class Workers:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self.journal = journal
-        (port,) = _quiet_ports(1)
+        (port,) = quiet_ports(1)
         ports = (settings.streams_port, port)
         self.all = [
-            Child(_streams(settings.model_copy(update={"streams_port": port}), f"streams-{which}"))
+            Child(service("streams", settings.model_copy(update={"streams_port": port}), which))
             for which, port in enumerate(ports, 1)
         ]
         self.ended: list[int] = []
+
+    @property
+    def tended(self) -> list[Child]:
+        """Those that are started again where they end by themselves."""
+        return self.all
 
     def start(self) -> None:
         for child in self.all:
@@ -172,7 +184,7 @@ class Workers:
 
     def tend(self) -> None:
         """Start again what has ended by itself, as any supervisor would."""
-        for child in self.all:
+        for child in self.tended:
             if child.wanted and not child.runs():
                 assert child.popen is not None
                 self.journal.note("ended by itself", worker=child.name, code=child.popen.returncode)
@@ -180,7 +192,7 @@ class Workers:
                 child.start()
 
     def largest(self) -> float:
-        """MiB that the largest worker holds now."""
+        """MiB that the largest worker of streams holds now."""
         held = [0.0]
         for child in self.all:
             if child.popen is not None and child.runs():
@@ -189,27 +201,27 @@ class Workers:
 
 
 @contextmanager
-def staged(folder: Path, journal: Journal) -> Iterator[Stage]:
+def staged(stage: S) -> Iterator[S]:
     """Both servers up; gone afterwards."""
-    stage = Stage(folder, journal)
     began = time.monotonic()
     try:
         stage.start_postgres()
         stage.start_kafka()
-        journal.note("servers up", took=round(time.monotonic() - began, 1))
+        stage.journal.note("servers up", took=round(time.monotonic() - began, 1))
         yield stage
     finally:
         stage.stop()
 
 
-def _streams(settings: Settings, name: str) -> Process:
+def service(kind: str, settings: Settings, which: int) -> Process:
+    """A service of Retrace, the ``which``-th of its kind."""
     more = {"RETRACE_LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
-    argv = [sys.executable, "-m", "ops.cli", "streams"]
-    log = settings.data_dir / f"{name}.log"
-    return Process(name, argv, environment(settings) | more, log)
+    argv = [sys.executable, "-m", "ops.cli", kind]
+    name = f"{kind}-{which}"
+    return Process(name, argv, environment(settings) | more, settings.data_dir / f"{name}.log")
 
 
-def _quiet_ports(count: int) -> list[int]:
+def quiet_ports(count: int) -> list[int]:
     """Ports below those that outgoing connections get: a client that tries again and again to
     reach a server that is down can otherwise be given that server's own port."""
     found: list[int] = []

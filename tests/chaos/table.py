@@ -20,6 +20,9 @@ def show(verdicts: list[Verdict], console: Console) -> None:
             console.print(_faults(verdict))
     console.print(_acts(verdicts))
     for verdict in verdicts:
+        if "asked" in verdict.facts:
+            console.print(_promises(verdict))
+    for verdict in verdicts:
         for check in verdict.checks:
             if not check.ok:
                 console.print(
@@ -69,6 +72,34 @@ def _acts(verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         table.add_row(*_row(verdict))
     return table
+
+
+def _promises(verdict: Verdict) -> Table:
+    """Of the whole system: what was asked of it beside completions, and what became of that."""
+    table = Table(title=f"Answers and trainings ({verdict.act})", show_header=False)
+    checks, facts = {check.name: check for check in verdict.checks}, verdict.facts
+    spread = facts["answer_seconds"], facts["post_seconds"]
+    answers, posts = (", ".join(f"{n} {s:.2f} s" for n, s in each.items()) for each in spread)
+    ends = ", ".join(f"{count:,} {state}" for state, count in facts["trainings"].items())
+    for name, words in (
+        ("predictions asked", f"{facts['asked']:,}; {answers}"),
+        ("unanswered", str(checks["answered"].missing)),
+        ("without a model", f"{facts['without_model']:,} (default, as after a start)"),
+        ("stale revision served", str(checks["stale revision"].extra)),
+        ("damaged version served", str(checks["damaged served"].extra)),
+        ("revisions", f"{facts['revisions']:,}; latest served after {facts['latest']:.1f} s"),
+        ("train-requests", ends),
+        ("without an outcome, with two", _both(checks["ended once"])),
+        ("trained twice", str(checks["trained once"].extra)),
+        ("claims over HTTP", f"{facts['claims']:,}; a task: {posts}"),
+        ("claims lost or changed", str(checks["claims kept"].missing)),
+    ):
+        table.add_row(name, words)
+    return table
+
+
+def _both(check: Check) -> str:
+    return f"{check.missing}, {check.extra}"
 
 
 def _row(verdict: Verdict) -> list[str]:
