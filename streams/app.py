@@ -13,6 +13,7 @@ import ssl
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, NoReturn
 
 import faust
@@ -23,7 +24,7 @@ from mode import Service
 
 from schemas import topics
 from schemas.codec import Raw
-from schemas.errors import RetraceError, Unreachable
+from schemas.errors import MachineError, RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
@@ -116,7 +117,7 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
         broker=_broker(settings),
         broker_credentials=_credentials(settings),
         store="memory://",
-        datadir=str(settings.data_dir / "faust"),
+        datadir=str(_folder(settings)),
         topic_partitions=1,
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -140,6 +141,19 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
     app.service(Keep(Keeper(settings, store.engine, patience)))
     _add_scores(app, settings, Scoring(settings, store.engine, patience))
     return app
+
+
+def _folder(settings: Settings) -> Path:
+    """Where Faust makes folders, which stay empty: its table is in memory, and in Kafka."""
+    folder = settings.data_dir / "faust"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be made ({error.strerror}). "
+            "Let RETRACE_DATA_DIR be a folder that this user may write to."
+        ) from None
+    return folder
 
 
 async def _hold_flow(app: faust.App, **_: Any) -> None:
