@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from gateway import pages, problems
+from gateway.drain import Drain, Parting, Server
 from gateway.face import Face
 from gateway.guard import Guard
 from gateway.headers import Secured
@@ -63,6 +64,8 @@ def create(settings: Settings) -> FastAPI:
     hosts = Hosts(settings.host, settings.allowed_hosts)
     app.add_middleware(Guard, keys=keys, sessions=sessions, hosts=hosts)
     app.add_middleware(Measured)
+    app.state.drain = Drain(health, settings.drain_seconds)
+    app.add_middleware(Parting, drain=app.state.drain)
     face = Face(settings, health, link, tasks, keys, sessions, GroupLags(settings))
     app.include_router(router(face))
     pages.install(app, face)
@@ -81,8 +84,9 @@ def _begin(patience: Patience, tasks: Tasks, link: Link) -> None:
 
 def run(settings: Settings) -> None:
     """Serve until told to stop. Raises ``MachineError`` where the port is taken."""
+    app = create(settings)
     config = uvicorn.Config(
-        Secured(create(settings)),
+        Secured(app),
         host=settings.host,
         port=settings.gateway_port,
         log_config=None,
@@ -94,7 +98,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them again when it is done
         signal.signal(number, lambda *_: None)
     log.info("gateway runs", host=settings.host, port=listener.getsockname()[1])
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config, app.state.drain).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -184,6 +184,12 @@ class Settings(BaseSettings):
     prediction_timeout_seconds: float = Field(
         0.7, gt=0, le=0.9, description="How long POST waits for a prediction before the default."
     )
+    drain_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=60,
+        description="How long the gateway still answers after SIGTERM, and closes connections.",
+    )
 
     kafka_port: Port = Field(9092, description="Port of the embedded Kafka.")
     postgres_port: Port = Field(5433, description="Port of the embedded PostgreSQL.")
