@@ -29,7 +29,8 @@ def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
 class Asking:
     """Asks for predictions at a steady rate until it is stopped."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, period: float = PERIOD) -> None:
+        self.period = period
         self.settings, self.asked, self.ended = settings, list[str](), threading.Event()
         self.thread = threading.Thread(target=self._ask)
 
@@ -47,7 +48,7 @@ class Asking:
 
     def _ask(self) -> None:
         publisher = kafka.Publisher(self.settings)
-        while not self.ended.wait(PERIOD):
+        while not self.ended.wait(self.period):
             name = f"r{len(self.asked)}"
             request = PredictionRequest(
                 request_id=name,
