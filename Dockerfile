@@ -14,10 +14,11 @@ COPY ops ./ops
 COPY benchmarks ./benchmarks
 RUN pip install --constraint constraints.txt '.[otel]'
 
-RUN useradd --system --create-home --uid 10001 retrace \
-    && mkdir -p /data && chown retrace /data
-USER retrace
-ENV RETRACE_DATA_DIR=/data RETRACE_HOST=0.0.0.0 RETRACE_LOG_FORMAT=json
+RUN groupadd --gid 10001 retrace && useradd --create-home --uid 10001 --gid 10001 retrace \
+    && mkdir /data && chown 10001:10001 /data
+# By number, so that who starts it can see that it is not root. It writes to /data and /tmp only.
+USER 10001:10001
+ENV MPLCONFIGDIR=/tmp RETRACE_DATA_DIR=/data RETRACE_HOST=0.0.0.0 RETRACE_LOG_FORMAT=json
 VOLUME /data
 ENTRYPOINT ["retrace"]
 CMD ["--help"]

@@ -46,6 +46,15 @@ def test_health_restart_and_volumes(compose: dict[str, Any]) -> None:
         assert volume in compose["volumes"]
 
 
+def test_services_write_only_to_their_mounts(compose: dict[str, Any]) -> None:
+    for name in SERVICES:
+        service = compose["services"][name]
+        assert service["read_only"] is True
+        assert (service["volumes"], service["tmpfs"]) == (["models:/data"], "/tmp")
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
 def test_health_checks_ask_the_ports_of_the_settings(compose: dict[str, Any]) -> None:
     for name in SERVICES:
         port = Settings.model_fields[f"{name}_port"].default
@@ -86,7 +95,7 @@ def test_the_image_holds_every_package() -> None:
     assert packages is not None
     for package in re.findall(r'"(\w+)"', packages[1]):
         assert f"COPY {package} ./{package}" in image
-    assert "USER retrace" in image
+    assert "USER 10001:10001" in image
 
 
 def test_constraints_pin_and_name_no_address() -> None:
