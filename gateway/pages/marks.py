@@ -46,7 +46,7 @@ def legend(who: Viewer, names: Sequence[str]) -> Options:
     data = [{"name": name, **({"icon": DASHES} if name == PREDICTED else {})} for name in names]
     soft = {"color": charts.SOFT[who.dark]}
     pages = {"pageTextStyle": soft, "pageIconColor": charts.SOFT[who.dark]}
-    return {"data": data, "textStyle": soft, "top": 0, "type": "scroll", **pages}
+    return {"data": data, "textStyle": soft, "top": 0, "type": "scroll", "itemHeight": 10, **pages}
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:

@@ -40,8 +40,10 @@ class Panel:
         self.chart.visible, self.instead.visible = some, not some
         self.instead.text = self.empty
         if some:
+            name = f"{self.title}. {note}"  # ECharts names the element so, too
             self.chart.options.update(options)
-            self.chart.props["aria-label"] = f"{self.title}. {note}"
+            self.chart.options["aria"]["label"]["description"] = name
+            self.chart.props["aria-label"] = name
 
     def fail(self, words: str) -> None:
         """Say why there is nothing; what was shown before stays."""

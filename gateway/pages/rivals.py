@@ -28,6 +28,7 @@ def options(who: Viewer, found: Comparison | None) -> Options:
     return {
         "xAxis": charts.axis(who, "value", "difference, % of the champion's", **limits),
         "yAxis": charts.axis(who, "category", data=names, inverse=True),
+        "grid": {"left": 28, "right": 20, "top": 40, "bottom": 28, "containLabel": True},
         "series": [
             marks.whiskers("95 % interval", ends, colour),
             {

@@ -128,18 +128,18 @@ def test_the_analytics_are_of_what_is_chosen(system: Settings, chromium: Browser
         assert page.get_by_role("img", name=f"{name}. ").is_visible(), name
     assert page.get_by_text("No challenger has answered in this time.").is_visible()
     browsing.shoot(page, "analysed")
-    page.get_by_label("Learner").fill("nobody")
-    page.get_by_label("Learner").press("Enter")
+    page.get_by_role("textbox", name="Learner").fill("nobody")
+    page.get_by_role("textbox", name="Learner").press("Enter")
     page.get_by_text("No task completed in the last week had a prediction").wait_for()
     assert page.url.endswith("/dashboard/analytics?user=nobody&topic=%3D2%2B3&last=week")
-    page.get_by_label("Learner").fill(ODD)
-    page.get_by_label("Learner").press("Enter")
+    page.get_by_role("textbox", name="Learner").fill(ODD)
+    page.get_by_role("textbox", name="Learner").press("Enter")
     page.get_by_text("3 predictions of tasks completed in the last week.").wait_for()
     with page.expect_download() as found:
         page.get_by_role("link", name="Predicted and actual time as CSV").click()
     assert found.value.path().read_text().count(f",{ODD},'=2+3,champion,") == 3
-    page.get_by_label("Model version").fill("x")
-    page.get_by_label("Model version").press("Enter")
+    page.get_by_role("textbox", name="Model version").fill("x")
+    page.get_by_role("textbox", name="Model version").press("Enter")
     page.get_by_text("no version", exact=True).wait_for()
     assert errors == []
 

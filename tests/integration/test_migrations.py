@@ -82,7 +82,7 @@ def test_what_was_scored_before_has_its_topic_and_its_calibration(database_url: 
         folder = Path(database.__file__).parent / "migrations"
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
-        command.downgrade(config, "0003")
+        command.downgrade(config, "0004")
         connection.commit()
     database.migrate(engine)
     assert _kept(engine) == kept
