@@ -27,7 +27,7 @@ class Kept(Generic[T]):
     ) -> None:
         self.read, self.seconds, self.limiter = read, seconds, limiter
         self._reading: asyncio.Task[T] | None = None
-        self._until = 0.0
+        self._began = self._until = 0.0
         self._last: T | None = None
         self._known = False
 
@@ -48,6 +48,12 @@ class Kept(Generic[T]):
         """Whether it was read once."""
         return self._known
 
+    @property
+    def waits(self) -> float:
+        """How many seconds the reading that is under way has taken; 0 where there is none."""
+        under_way = self._reading is not None and not self._reading.done()
+        return time.monotonic() - self._began if under_way else 0.0
+
     def forget(self) -> None:
         """Let whoever asks next read anew."""
         self._until = 0.0
@@ -55,6 +61,7 @@ class Kept(Generic[T]):
     def _newest(self) -> asyncio.Task[T]:
         reading = self._reading
         if reading is None or (reading.done() and time.monotonic() >= self._until):
+            self._began = time.monotonic()
             self._until = float("inf")  # so that ``forget`` is heard while it is read
             reading = self._reading = asyncio.create_task(self._take())
             reading.add_done_callback(_seen)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from nicegui import ui
 from sqlalchemy import select
 
-from gateway.face import Face
+from gateway.face import PAGE_SECONDS, Face
 from gateway.kept import Kept
 from gateway.pages import phrases
 from gateway.pages.frame import Viewer
 from gateway.pages.trouble import tried
+from gateway.problems import store_away
 from schemas.tables import train_requests
 
 MOST_DOTS = 20
@@ -46,10 +48,10 @@ class Counter:
 
     async def refresh(self, number: int = 0) -> None:
         """``number`` is a completion's that is known to be counted."""
-        seen, trouble = await tried(self.face, self.who, self.kept.get())
+        seen, trouble = await tried(self.face, self.who, self._newest())
         if seen is not None and seen[0].total < number:
             self.kept.forget()
-            seen, trouble = await tried(self.face, self.who, self.kept.get())
+            seen, trouble = await tried(self.face, self.who, self._newest())
         if self.dots.is_deleted:
             return
         if seen is None:
@@ -59,6 +61,13 @@ class Counter:
         self._fill(dots)
         self.words.text = f"{dots.words()}."
         self.training.text = phrases.training(dots.asked_at, request)
+
+    async def _newest(self) -> Seen:
+        """What can be had in time: a page goes on while the store is silent."""
+        try:
+            return await asyncio.wait_for(self.kept.get(), PAGE_SECONDS)
+        except TimeoutError:
+            raise store_away() from None
 
     def _fill(self, dots: phrases.Dots) -> None:
         self.dots.props["aria-label"] = f"{dots.filled} of {dots.every}"

@@ -44,10 +44,10 @@ def add(face: Face) -> None:
                 ]  # fmt: skip
 
         async def refresh() -> None:
-            await dots.refresh()
             seen = await overview.snapshot()
             if not dots.dots.is_deleted:
                 for card in cards:
                     card.show(seen)
+                await dots.refresh()
 
         frame.pulse(refresh)

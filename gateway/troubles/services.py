@@ -24,8 +24,8 @@ LAG = 1000  # messages
 
 def silent(status: Status) -> Iterator[Trouble]:
     for name, state in services(status).items():
-        if "error" in state:
-            what = f"{name} does not answer: {state['error']}."
+        if error := error_of(state):
+            what = f"{name} does not answer: {error}."
             todo = "Start it again; its last words are at the end of its log. Nothing is lost."
             yield Trouble(f"silent:{name}", what, None, todo, "A service is down")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 Status = Mapping[str, Any]
+ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def part(status: Status, name: str) -> Mapping[str, Any]:
 def error_of(part: Any) -> str | None:
     """Why a part cannot be read."""
     error = part.get("error") if isinstance(part, dict) else None
-    return str(error).rstrip(".") if isinstance(error, str) else None
+    return ERRNO.sub("", error).rstrip(".") if isinstance(error, str) else None
 
 
 def moment(text: str | None) -> datetime | None:

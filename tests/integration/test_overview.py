@@ -151,6 +151,19 @@ def test_without_kafka_the_store_is_shown_and_kafka_named(settings: Settings, st
     assert named.status["versions"] == []
 
 
+def test_a_part_that_hangs_is_called_silent_and_holds_up_no_other(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "SILENT_SECONDS", 0.2)
+    monkeypatch.setitem(snapshot.KEPT, "live", 0.0)
+    with store.engine.begin() as connection:  # holds it as long as this stands
+        connection.execute(text("LOCK TABLE prediction_scores IN ACCESS EXCLUSIVE MODE"))
+        seen = looked(settings, store, lambda seen: "error" in (seen.status.get("live") or {}))
+        connection.rollback()
+    assert seen.status["live"] == snapshot.SILENT
+    assert seen.status["versions"] == []
+
+
 def test_versions_are_listed_with_their_peers_oldest_first(store: Store) -> None:
     metrics = {"rows": 8, "log_loss": 0.58, "auc": 0.7, "lnirt": {"log_loss": 0.6, "auc": None}}
     row = {

@@ -112,3 +112,18 @@ def test_what_blocks_is_done_in_a_thread() -> None:
         return await Kept(lambda: threading.current_thread().name, 1.0).get()
 
     assert asyncio.run(asked()) != threading.main_thread().name
+
+
+def test_how_long_it_has_been_waited_for_is_told() -> None:
+    async def asked() -> None:
+        work = Work()
+        kept = Kept(work.done_once, 60.0)
+        work.free.clear()
+        assert kept.waits == 0.0
+        await kept.soon(0.01)
+        assert kept.waits > 0.0
+        work.free.set()
+        await kept.get()
+        assert kept.waits == 0.0
+
+    asyncio.run(asked())

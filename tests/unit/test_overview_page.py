@@ -40,6 +40,8 @@ def test_what_trains_now_and_how_far_it_is() -> None:
     halfway = board(progress("started"), epoch(1), epoch(2))
     assert words.training(halfway, {}, NOW).more == "correctness: epoch 2 of 4."
     assert words.share(halfway) == 0.5
+    gone = words.training(halfway, {"services": {"trainer": {"error": "refused"}}}, NOW)
+    assert (gone.big, gone.words) == ("Interrupted", "count-40")
 
 
 def test_how_the_last_training_ended() -> None:
@@ -88,8 +90,8 @@ def test_a_part_that_is_missing_or_away_says_so() -> None:
 def test_a_services_health_is_said_by_a_sign_and_words() -> None:
     waits = {"dependencies": {"kafka": {"ok": False}, "store": {"ok": True}}}
     assert remarks.health({"ready": True}) == ("● ready", "good")
-    assert remarks.health(waits) == ("○ waits for kafka", "warn")
-    assert remarks.health({"error": "refused"}) == ("○ does not answer: refused", "bad")
+    assert remarks.health(waits) == ("○ waits for Kafka", "warn")
+    assert remarks.health({"error": "refused"}) == ("○ does not answer", "bad")
     assert remarks.health({"ready": True, "stuck": "no progress for 9 s"})[1] == "bad"
 
 

@@ -171,3 +171,8 @@ def test_what_was_gone_or_not_looked_at_begins_again() -> None:
     looks = [([SOON], 0), ([], 30), ([SOON], 40), ([SOON], 99), ([SOON], 160), ([SOON], 220)]
     told = [lasting.told(found, NOW + timedelta(seconds=at)) for found, at in looks]
     assert [bool(each) for each in told] == [False, False, False, False, False, True]
+
+
+def test_an_error_is_told_without_its_number() -> None:
+    (found,) = troubles(status(services={"trainer": {"error": "[Errno 111] Connection refused"}}))
+    assert found.what == "trainer does not answer: Connection refused."

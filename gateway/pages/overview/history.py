@@ -44,10 +44,16 @@ class Traffic:
         self.words.text = words.traffic(part)
 
 
+def _time(who: Viewer, parts: int) -> dict[str, Any]:
+    axis = charts.axis(who, "time", "time", splitNumber=parts)
+    axis["axisLabel"]["alignMaxLabel"] = "right"  # inside, where the last one is at the end
+    return axis
+
+
 def _bars(who: Viewer) -> dict[str, Any]:
     kinds = {"on time": {}, "open": {"opacity": 0.55}, "late": {"decal": {"symbol": "rect"}}}
     return {
-        "xAxis": charts.axis(who, "time", "time", splitNumber=6),
+        "xAxis": _time(who, 6),
         "yAxis": charts.upright(who, "value", "completions", minInterval=1),
         "series": [
             {"id": kind, "name": kind, "type": "bar", "stack": "all", "data": [],
@@ -77,7 +83,7 @@ class Versions:
 def _lines(who: Viewer, name: str) -> dict[str, Any]:
     return {
         "media": [{"query": {"maxWidth": 420}, "option": {"grid": {"top": 72}}}],  # two lines
-        "xAxis": charts.axis(who, "time", "time", splitNumber=4),
+        "xAxis": _time(who, 4),
         "yAxis": charts.upright(who, "value", name, scale=True),
         "series": [
             {"id": key, "name": label, "data": [], "symbol": symbol,
@@ -121,7 +127,7 @@ class Live:
 
 def _live(who: Viewer) -> dict[str, Any]:
     return {
-        "xAxis": charts.axis(who, "time", "time", splitNumber=4),
+        "xAxis": _time(who, 4),
         "yAxis": charts.upright(who, "value", "log loss (nats)", scale=True),
         "series": [
             {"id": "live", "name": "shown", "type": "line", "data": [], "symbolSize": 6,

@@ -19,8 +19,10 @@ class Training:
     def __init__(self) -> None:
         with card("Training"):
             self.fact = Fact()
-            self.bar = ui.linear_progress(0.0, show_value=False).props(
-                'instant-feedback aria-label="Epochs done"'
+            self.bar = (
+                ui.linear_progress(0.0, show_value=False)
+                .props('instant-feedback aria-label="Epochs done"')
+                .classes("unseen")
             )
 
     def show(self, seen: Snapshot) -> None:

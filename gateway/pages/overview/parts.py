@@ -10,7 +10,7 @@ from nicegui import ui
 
 from gateway.pages import charts, parts
 from gateway.pages.frame import Viewer
-from gateway.pages.overview.words import Said
+from gateway.pages.overview.words import READING, Said
 
 STATES = ("good", "warn", "bad")
 Cell = tuple[str, str]  # text and css class
@@ -42,7 +42,7 @@ class Fact:
 
     def __init__(self, lines: int = 2) -> None:
         self.big = ui.label("–").classes("big")
-        self.words = ui.label("").classes(f"lines-{lines}")
+        self.words = ui.label(READING).classes(f"lines-{lines}")
         self.more = ui.label("").classes(f"soft lines-{lines}")
 
     def show(self, said: Said) -> None:
@@ -58,10 +58,10 @@ class Rows:
 
     def __init__(self, name: str, heads: Sequence[str], empty: str = "") -> None:
         self.empty, self.labels = empty, list[list[ui.label]]()
-        self.none = ui.label(empty).classes("soft")
+        self.none = ui.label(READING).classes("soft")
         self.table = (
             ui.element("div")
-            .classes("scrolls")
+            .classes("scrolls gone")
             .props(f'tabindex=0 role="region" aria-label="{name}"')
         )
         with self.table, ui.element("table").classes("plain"):
@@ -105,7 +105,7 @@ class Plot:
         with ui.element("div").classes("plot"):
             legend = {"textStyle": {"color": charts.SOFT[who.dark]}, "top": 0}  # with dashes
             self.chart = charts.chart(who, name, {"legend": legend, **options})
-            self.none = ui.label("").classes("none").props('role="status"')
+            self.none = ui.label(READING).classes("none").props('role="status"')
 
     def show(self, data: Mapping[str, list[Any]], empty: str) -> None:
         """Data by the id of its series; looked through and sent only where it changed."""

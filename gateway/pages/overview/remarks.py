@@ -11,6 +11,7 @@ from gateway.board import Board
 from gateway.feed import Happening, Letter
 from gateway.numerals import grouped, plural
 from gateway.pages.overview.words import READING, Said, ago
+from gateway.troubles.services import NAMES
 
 ERRORS, MOST = 8, 300
 
@@ -54,12 +55,13 @@ def errors(board: Board, failures: Sequence[Mapping[str, Any]]) -> list[tuple[da
 def health(state: Mapping[str, Any]) -> tuple[str, str]:
     """A service's state and css class."""
     if "error" in state:
-        return f"○ does not answer: {state['error']}", "bad"
+        return "○ does not answer", "bad"
     if state.get("stuck"):
         return f"○ {state['stuck']}", "bad"
     if state.get("ready"):
         return "● ready", "good"
-    away = [name for name, it in state.get("dependencies", {}).items() if not it["ok"]]
+    dependencies = state.get("dependencies", {})
+    away = [NAMES.get(name, name) for name, it in dependencies.items() if not it["ok"]]
     return f"○ waits for {', '.join(away) or 'its first answer'}", "warn"
 
 

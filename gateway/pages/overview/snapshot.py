@@ -26,7 +26,8 @@ from streams.group_lags import GroupLags
 
 LIVE_WINDOWS = 60
 SNAPSHOT_SECONDS = 1.5
-PATIENCE_SECONDS = 0.3
+PATIENCE_SECONDS, SILENT_SECONDS = 0.3, 5.0
+SILENT = {"error": f"no answer within {SILENT_SECONDS:.0f} s"}
 KEPT = {  # seconds; the windowed counter comes from the follower
     "counter": 2.0, "last_training": 2.0, "serving": 2.0, "accuracy": 5.0, "lag": 5.0,
     "dead_letters": 5.0, "services": 4.0, "model_files": 30.0, "versions": 4.0, "live": 5.0,
@@ -74,9 +75,9 @@ class Overview:
     async def _take(self) -> Snapshot:
         read = await asyncio.gather(*(each.soon(PATIENCE_SECONDS) for each in self.parts.values()))
         known = {
-            name: part
-            for name, shared, part in zip(self.parts, self.parts.values(), read, strict=True)
-            if shared.known
+            name: part if kept.waits < SILENT_SECONDS else dict(SILENT)
+            for (name, kept), part in zip(self.parts.items(), read, strict=True)
+            if kept.known or kept.waits >= SILENT_SECONDS
         }
         now, seen = datetime.now(UTC), self.follower.look()
         said = {**known, **self._noted(known, seen.board, now), **_followed(seen)}

@@ -10,6 +10,7 @@ from typing import Any
 from gateway import numerals
 from gateway.board import Board
 from gateway.numerals import grouped, plural
+from gateway.troubles.trouble import error_of
 
 READING = "Reading …"
 AWAY = "Cannot be read now; State, above, says since when and what to do."
@@ -51,6 +52,9 @@ def absent(status: Mapping[str, Any], name: str) -> str:
 
 def training(board: Board, status: Mapping[str, Any], now: datetime) -> Said:
     """What trains now, or how the last training ended."""
+    if board.training and error_of((status.get("services") or {}).get("trainer")):
+        words = "The trainer does not answer; it begins again once it does."
+        return Said("Interrupted", board.training, words, "warn")
     if board.training:
         step = board.epoch
         done = f"{step.model}: epoch {step.epoch} of {step.epochs}." if step else ""
