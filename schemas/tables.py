@@ -110,6 +110,11 @@ train_requests = Table(
         "ended_at",
         postgresql_where=text("ended_at IS NOT NULL AND state <> 'superseded'"),
     ),
+    Index(
+        "ix_train_requests_failed",
+        "ended_at",
+        postgresql_where=text("ended_at IS NOT NULL AND state IN ('failed', 'rejected')"),
+    ),
 )
 
 models = Table(

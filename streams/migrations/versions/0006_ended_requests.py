@@ -1,4 +1,4 @@
-"""How the last training ended, found without reading all requests"""
+"""How the last trainings ended, found without reading all requests"""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ def upgrade() -> None:
         ["ended_at"],
         postgresql_where=sa.text("ended_at IS NOT NULL AND state <> 'superseded'"),
     )
+    op.create_index(
+        "ix_train_requests_failed",
+        "train_requests",
+        ["ended_at"],
+        postgresql_where=sa.text("ended_at IS NOT NULL AND state IN ('failed', 'rejected')"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_train_requests_failed", table_name="train_requests")
     op.drop_index("ix_train_requests_ended", table_name="train_requests")
