@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from gateway import app as gateway
+from gateway.sessions import SECRET_FILE
 from schemas.settings import PREFIX, Settings
 from streams import health
 from streams.health import Health
@@ -160,6 +161,14 @@ def test_what_is_named_is_there(overlay: str) -> None:
             if "persistentVolumeClaim" in v
         ]
         assert set(used) <= set(claims)
+
+
+def test_gateways_sign_sessions_with_the_same() -> None:
+    for overlay in OVERLAYS:
+        (pod,) = (pod for name, pod, _ in pods(overlay) if name == "gateway")
+        (secret,) = (each["secret"] for each in pod["volumes"] if each["name"] == "sessions")
+        assert secret["items"] == [{"key": "session-secret", "path": SECRET_FILE}]
+        assert secret["optional"] is (overlay == "single")
 
 
 def test_one_node_needs_no_shared_volume_and_production_does() -> None:
