@@ -131,7 +131,7 @@ def asking(settings: Settings, learners: int) -> Iterator[Asker]:
     declare.create(kafka.admin(settings), [(name, reply)], 1)
     asker, stop = Asker(settings, learners, reply), threading.Event()
     consumer = kafka.consumer(settings, "retrace-bench", **{"fetch.wait.max.ms": 50})
-    _, high = tails.bounds(consumer, TopicPartition(name, 0))
+    _, high = kafka.patiently(tails.bounds, consumer, TopicPartition(name, 0))
     consumer.assign([TopicPartition(name, 0, high)])
     thread = threading.Thread(target=_hear, args=(consumer, asker, stop.is_set), name="answers")
     thread.start()
