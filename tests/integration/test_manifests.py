@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from gateway.sessions import SECRET_FILE
 from schemas.settings import PREFIX, Settings
 from streams import health
 from streams.health import Health
-from tests.npm import command
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -30,7 +30,9 @@ Manifest = dict[str, Any]
 
 @cache
 def rendered(overlay: str) -> tuple[Manifest, ...]:
-    kubectl = command("kubectl", "renders the Kubernetes manifests")
+    kubectl = shutil.which("kubectl")  # no package registry has it: not everybody can
+    if kubectl is None:
+        pytest.skip("kubectl is not installed; it renders the Kubernetes manifests")
     folder = FOLDER / "overlays" / overlay
     done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
