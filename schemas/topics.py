@@ -97,7 +97,7 @@ TRAIN_REQUEST = Topic(
     max_bytes=MIB,
     about="rebuild the models",
     sent_by=("streams", "gateway", "operators"),
-    read_by=("training", "operators"),
+    read_by=("training", "gateway", "operators"),
 )
 TRAINING_PROGRESS = Topic(
     "training-progress",
@@ -120,7 +120,7 @@ MODEL_UPDATED = Topic(
     compacted=True,
     about="the model version to serve from now on",
     sent_by=("training", "gateway", "operators"),
-    read_by=("inference", "operators"),
+    read_by=("inference", "gateway", "operators"),
 )
 PREDICTION_REQUEST = Topic(
     "prediction-request",
@@ -165,7 +165,7 @@ DEAD_LETTERS = Topic(
     max_bytes=SOURCE_LIMIT,
     about="what could not be processed, byte for byte",
     sent_by=("streams", "training", "inference"),
-    read_by=("operators",),
+    read_by=("gateway", "operators"),
 )
 
 LETTER_REDRIVEN = Topic(
@@ -176,8 +176,8 @@ LETTER_REDRIVEN = Topic(
     30 * DAY,
     "operators",
     about="a dead letter was sent back to its source topic",
-    sent_by=("operators",),
-    read_by=("operators",),
+    sent_by=("gateway", "operators"),
+    read_by=("gateway", "operators"),
 )
 
 ALL: tuple[Topic, ...] = (

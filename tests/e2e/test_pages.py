@@ -103,7 +103,7 @@ def test_five_tasks_practised_on_the_page_change_the_prediction(
         if turn < 4:
             page.get_by_role("button", name="Another one").click()
             page.get_by_role("button", name="✗ Wrong").wait_for()
-    page.get_by_text("at completion 25: version 2 was published").wait_for(timeout=60_000)
+    page.get_by_text("at completion 25: version 2 was published").wait_for(timeout=180_000)
     page.get_by_role("button", name="Another one").click()
     page.get_by_text("version 2:", exact=False).first.wait_for()
     browsing.shoot(page, "practised")

@@ -71,7 +71,7 @@ def base(service: Service) -> str:
 @contextmanager
 def browser(service: Service) -> Iterator[httpx.Client]:
     """A client that keeps cookies and follows no redirect."""
-    with httpx.Client(base_url=base(service), timeout=10, trust_env=False) as client:
+    with httpx.Client(base_url=base(service), timeout=30, trust_env=False) as client:
         yield client
 
 
