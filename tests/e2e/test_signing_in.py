@@ -79,6 +79,12 @@ def sign_in(page: Page, key: str = KEY) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def await_signed_in(page: Page) -> None:
+    """The first page tells its zone and scheme, and loads itself again."""
+    page.wait_for_function("document.cookie.includes('retrace-zone')")
+    page.wait_for_load_state("networkidle")
+
+
 def check(page: Page, name: str) -> None:
     """What holds of every page."""
     page.wait_for_load_state("networkidle")
@@ -103,9 +109,8 @@ def test_a_wrong_key_is_told_a_right_one_leads_on_and_out_again(
         expect(page.get_by_role("alert")).to_have_text("That is none of this gateway's keys.")
         check(page, f"sign-in-wrong-{scheme}-{width}")
         assert [error for error in errors if "401" not in error] == []
-        sign_in(page)  # the first page tells its zone and scheme, and loads itself again
-        page.wait_for_function("document.cookie.includes('retrace-zone')")
-        page.wait_for_load_state("networkidle")
+        sign_in(page)
+        await_signed_in(page)
         errors.clear()
         page.reload()
         page.get_by_role("heading", name="Settings", level=1).wait_for()
@@ -137,6 +142,7 @@ def test_markup_and_long_names_stay_text(system: Settings, chromium: Browser) ->
     with opening(chromium, width=360) as page:
         page.goto(base(system))
         sign_in(page)
+        await_signed_in(page)
         for name in (ODD, LONG):
             page.goto(f"{base(system)}/dashboard/tasks?user={quote(name)}")
             expect(page.get_by_label("Learner, known or new")).to_have_value(name)
