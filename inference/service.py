@@ -26,6 +26,7 @@ from inference.reads import Reads
 from inference.waiting import Asked, Waiting, first_of
 from schemas import codec, events, topics
 from schemas.codec import Bad, Message, Raw
+from schemas.errors import Unreachable
 from schemas.events import Prediction, PredictionRequest
 from schemas.replies import Reply
 from schemas.settings import Settings
@@ -84,9 +85,19 @@ class Inference:
             self.settle()
         except Stopped:
             log.info("stopped while waiting")
+            self._forget()
+        except BaseException:
+            self._forget()
+            raise
         finally:
             consumer.close()
             self.publisher.flush()
+
+    def _forget(self) -> None:
+        """What the broker may not have is not committed, so that it is read again."""
+        self.next.clear()
+        self.waiting.held.clear()
+        self.later.clear()
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
@@ -162,8 +173,14 @@ class Inference:
         self._bury(bad)
 
     def settle(self) -> None:
-        """Until the broker has the predictions of the batch before."""
-        self.patience.call("kafka", kafka.is_away, self.publisher.settle, self._flight)
+        """Wait until the broker has the predictions of the batch before; what failed goes again."""
+        flight, self._flight = self._flight, self.publisher.begin([])
+        try:
+            self.publisher.settle(flight)
+        except (KafkaException, Unreachable) as error:
+            if not kafka.is_away(error):
+                raise
+            self.patience.call("kafka", kafka.is_away, self.publisher.publish, flight.messages)
 
     def _context(self, one: Asked, began: float) -> str | None:
         """The trace context of an answer: its own step's, where that is exported."""

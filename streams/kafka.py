@@ -161,9 +161,10 @@ def _bytes(value: str | bytes | None) -> bytes | None:
 
 @dataclass
 class Flight:
-    """Messages on their way: how many wait for the broker, and the last that it refused."""
+    """Messages on their way by one producer: how many wait for the broker, and an error, if any."""
 
     messages: tuple[Message, ...]
+    producer: Producer
     waiting: int = 0
     failed: KafkaError | None = None
 
@@ -203,28 +204,20 @@ class Publisher:
 
     def begin(self, messages: Iterable[Message]) -> Flight:
         """Hand messages over; ``settle`` waits until the broker has them."""
-        flight = Flight(tuple(messages))
-        self._hand_over(flight)
-        return flight
-
-    def settle(self, flight: Flight) -> None:
-        """Wait until the broker has all of a flight; one that failed before is sent again.
-
-        Raises ``KafkaException`` where the broker has not.
-        """
-        if flight.failed:
-            self._hand_over(flight)
-        while flight.waiting:
-            self._producer.poll(0.1)
-        if flight.failed:
-            self._replace_if_fatal(flight.failed)
-            raise KafkaException(flight.failed)
-
-    def _hand_over(self, flight: Flight) -> None:
-        flight.failed = None
+        flight = Flight(tuple(messages), self._producer)
         for message in flight.messages:
             flight.waiting += 1
             self.send(message, flight.delivered)
+        return flight
+
+    def settle(self, flight: Flight) -> None:
+        """Wait until the broker has all of a flight. Raises ``KafkaException`` where it has not;
+        a flight is settled once, what failed is published anew."""
+        while flight.waiting:
+            flight.producer.poll(0.1)
+        if flight.failed:
+            self._replace_if_fatal(flight.failed)
+            raise KafkaException(flight.failed)
 
     def send(
         self,

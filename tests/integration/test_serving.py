@@ -20,7 +20,8 @@ from inference.models import Models
 from inference.service import MOST_LATER, Inference
 from inference.waiting import first_of
 from schemas import codec, topics
-from schemas.codec import Message, Raw
+from schemas.codec import Raw
+from schemas.errors import Unreachable
 from schemas.events import Candidate, ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
 from schemas.settings import Settings
 from streams import database, declare, kafka, tails
@@ -148,13 +149,25 @@ def test_the_newest_version_answers_and_says_its_number(
 def test_predictions_that_the_broker_refused_are_sent_again(
     inference: Inference, settings: Settings
 ) -> None:
-    prediction = settings.topic_prefix + topics.PREDICTION.name
-    lost = inference.publisher.begin([])
-    lost.messages = (Message(prediction, b"r1", b"{}", []),)
-    lost.failed = KafkaError(KafkaError.REQUEST_TIMED_OUT)
-    inference._flight = lost
+    inference.answer([asked("r1")])
+    flight = inference._flight
+    inference.publisher.settle(flight)
+    flight.failed = KafkaError(KafkaError.REQUEST_TIMED_OUT)
     inference.settle()
-    assert values_of(settings, topics.PREDICTION) == [{}]
+    assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1", "r1"]
+
+
+def test_predictions_whose_producer_was_replaced_are_waited_for(
+    inference: Inference, settings: Settings
+) -> None:
+    inference.answer([asked("r1")])
+    with pytest.raises(Unreachable):
+        inference.publisher._replace_if_fatal(KafkaError(KafkaError._FATAL))
+    inference.settle()
+    inference.answer([asked("r2")])
+    inference.settle()
+    told = {a["request_id"] for a in values_of(settings, topics.PREDICTION)}
+    assert told == {"r1", "r2"}
 
 
 def test_an_older_revision_is_not_obeyed(
