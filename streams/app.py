@@ -1,7 +1,7 @@
 """The Faust app: the record service, the count agent with its table, the healing timer.
 
-Only this file imports faust. What it leaves to others, and why, is in record.py and count.py;
-Faust brings the group membership, the table with its changelog, and the life cycle.
+Only this file and beside.py import faust. What it leaves to others, and why, is in record.py and
+count.py; Faust brings the group membership, the table with its changelog, and the life cycle.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from typing import Any, NoReturn
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
 from faust.types import TP
-from mode import Service
 
 from schemas import topics
 from schemas.codec import Raw
-from schemas.errors import MachineError, RetraceError, Unreachable
+from schemas.errors import MachineError
 from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
+from streams.beside import Keep, Record, Watch
 from streams.count import GROUP, Count
-from streams.health import Health, Stillness
+from streams.health import Health
 from streams.patience import Patience, Stopped
 from streams.predictions import Keeper
 from streams.record import Recorder
@@ -38,76 +37,8 @@ from streams.store import Store
 
 log = structlog.get_logger("retrace")
 APP_ID = GROUP
-STILL_SESSIONS = 3
 TABLE = "state"
 GLOBAL = "global"
-
-
-class CannotGoOn(RetraceError):
-    """This worker won't count again by itself; one that begins again will."""
-
-
-class Loop(Service):
-    """A loop in a thread; its failure is the app's failure."""
-
-    def __init__(self, loop: Recorder | Keeper, **kwargs: Any) -> None:
-        self.work = loop
-        super().__init__(**kwargs)
-
-    @Service.task
-    async def _run(self) -> None:
-        await asyncio.to_thread(self.work.run)
-
-    async def on_stop(self) -> None:
-        self.work.patience.stop.set()
-
-
-class Record(Loop):
-    """task-completed to the store."""
-
-
-class Keep(Loop):
-    """Predictions to the store."""
-
-
-class Watch(Service):
-    """Looks for what Faust does not get out of, and ends the worker, which is started again.
-
-    An agent can wait for ever for messages that were taken from the broker and never came to it.
-    On a new, empty Kafka a group whose leader joined while the topics were gone assigns them to
-    nobody, for as long as he leads. A recovery that another rebalance interrupts can wait for ever
-    for what it has read, or for the mark of a transaction, which is never delivered.
-    """
-
-    def __init__(
-        self, app: faust.App, settings: Settings, count: Count, patience: Patience
-    ) -> None:
-        self.faust, self.settings, self.count = app, settings, count
-        self.name = settings.topic_prefix + topics.COMPLETIONS.name
-        self.edge = kafka.admin(settings)
-        self.known = patience.call("kafka", kafka.is_away, declare.topic_id, self.edge, self.name)
-        patient = STILL_SESSIONS * settings.kafka_session_seconds
-        self.recovery, self.counting = Stillness(patient), Stillness(patient)
-        super().__init__()
-
-    @Service.task
-    async def _run(self) -> None:
-        async for _ in self.itertimer(self.settings.heal_seconds):
-            recovery = self.faust.tables.recovery
-            read = dict(recovery.active_offsets) if recovery.in_recovery else None
-            if self.recovery.lasts(read, time.monotonic()):
-                raise CannotGoOn("the counter's recovery stands still")
-            if self.counting.lasts(self.count.stalls(), time.monotonic()):
-                raise CannotGoOn("the counter stands still, though completions wait")
-            if await self._is_made_anew():
-                raise CannotGoOn("the topics were made anew")
-
-    async def _is_made_anew(self) -> bool:
-        try:
-            return await asyncio.to_thread(declare.topic_id, self.edge, self.name) != self.known
-        except (KafkaException, Unreachable) as error:
-            log.debug("topics not looked at", because=str(error))
-            return False
 
 
 def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
