@@ -23,6 +23,7 @@ from gateway.escaping import printable
 from gateway.letterbox import Letterbox
 from gateway.letters import Counts, Filter
 from gateway.models import Models
+from gateway.numerals import plural
 from gateway.redrive import Meant, Redrive
 from schemas.errors import RetraceError
 from schemas.settings import Settings
@@ -127,9 +128,9 @@ class Actions:
         plan, name = redrive.plan(), printable(cause)
         if not plan.to_send:
             raise RetraceError(" ".join(sentences.redrive(plan, name)))
-        button = f"Send {sentences.letters(plan.to_send)} back"
+        meant = plural(plan.to_send, "letter")
         return Offer(
-            "redrive", f"{sentences.letters(plan.to_send)} of class {name}", button,
+            "redrive", f"{meant} of class {name}", f"Send {meant} back",
             sentences.redrive(plan, name), lambda: self._redrive(redrive),
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.escaping import printable
 from gateway.letters import Plan
+from gateway.numerals import plural
 
 if TYPE_CHECKING:
     from training.revisions import Revision
@@ -14,17 +15,10 @@ WAITS = "Trainings go on; later versions wait until it is released."
 AGAIN = "What fails again comes back as a new letter."
 
 
-def letters(number: int) -> str:
-    """So many letters."""
-    return f"{number:,} letter{'' if number == 1 else 's'}".replace(",", " ")
-
-
 def training(completions: int, current: Revision | None) -> tuple[str, ...]:
     """Before a training by hand."""
-    first = (
-        f"The trainer is asked to learn all {completions:,} completions".replace(",", " ")
-        + ", after what it is doing now."
-    )
+    asked = plural(completions, "recorded completion")
+    first = f"The trainer is asked to learn from {asked}, after what it is doing now."
     if current is not None and current.holds:
         return (first, f"Version {current.version} is held: the new one waits until its release.")
     return (first, "The new version serves once it is through the gate.")
@@ -59,7 +53,7 @@ def redrive(plan: Plan, cause: str) -> tuple[str, ...]:
     """Before letters go back: the dry run's counts."""
     of = f" of class {cause}" if cause else " without a class"
     going = [
-        f"{letters(group.letters)}{of} will go back to {printable(topic)}, byte for byte."
+        f"{plural(group.letters, 'letter')}{of} will go back to {printable(topic)}, byte for byte."
         for topic, group in plan.sent.items()
     ]
     if not going:
@@ -70,11 +64,13 @@ def redrive(plan: Plan, cause: str) -> tuple[str, ...]:
 def redriven(plan: Plan) -> tuple[str, ...]:
     """After letters went back."""
     gone = [
-        f"{letters(group.letters)} sent back to {printable(topic)}."
+        f"{plural(group.letters, 'letter')} sent back to {printable(topic)}."
         for topic, group in plan.sent.items()
     ]
     return (*(gone or ["No letter was sent back."]), *_left_out(plan))
 
 
 def _left_out(plan: Plan) -> list[str]:
-    return [f"{letters(g.letters)} left out: {reason}." for reason, g in plan.left_out.items()]
+    return [
+        f"{plural(g.letters, 'letter')} left out: {reason}." for reason, g in plan.left_out.items()
+    ]

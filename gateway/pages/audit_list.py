@@ -10,7 +10,9 @@ from nicegui import ui
 from gateway.audit import DONE, FAILED
 from gateway.pages.frame import Viewer
 from gateway.pages.parts import heading
+from gateway.pages.rows import Rows, plain
 
+NAME = "What was done from here"
 MOST_LINES = 50
 COLUMNS = ("When", "Who", "From", "Action", "Outcome")
 EMPTY = "Whatever is done with the buttons above appears here: who, when, what, and its outcome."
@@ -18,47 +20,19 @@ MARKS = {DONE: "✓", FAILED: "✗"}
 
 
 class AuditList:
-    """A table whose rows are made once and filled in place."""
+    """The newest lines."""
 
     def __init__(self, who: Viewer) -> None:
         self.who = who
-        self.rows: list[tuple[ui.element, list[ui.label]]] = []
         with ui.element("section").classes("card wide"):
-            heading("What was done from here")
-            self.empty = ui.label("").classes("empty")
-            scroll = 'tabindex=0 role=region aria-label="What was done from here"'
-            self.table = ui.element("div").classes("audit").props(scroll)
-            with self.table, ui.element("table").classes("plain"):
-                with ui.element("thead"), ui.element("tr"):
-                    for name in COLUMNS:
-                        with ui.element("th").props("scope=col"):
-                            ui.label(name)
-                self.body = ui.element("tbody")
-            self.table.visible = False
+            heading(NAME)
+            self.rows = Rows(NAME, COLUMNS, empty=EMPTY, look="audit", tone="empty")
 
     def show(self, lines: Sequence[Any]) -> None:
-        self.empty.text, self.empty.visible = EMPTY, not lines
-        self.table.visible = bool(lines)
-        while len(self.rows) < len(lines):
-            self.rows.append(self._row())
-        for (row, labels), line in zip(self.rows, lines, strict=False):
-            row.visible = True
-            for label, words in zip(labels, cells(line, self.who), strict=True):
-                label.text = words
-        for row, _ in self.rows[len(lines) :]:
-            row.visible = False
+        self.rows.show([plain(cells(line, self.who)) for line in lines])
 
     def away(self, trouble: str) -> None:
-        self.empty.text, self.empty.visible = trouble, True
-        self.table.visible = False
-
-    def _row(self) -> tuple[ui.element, list[ui.label]]:
-        with self.body, ui.element("tr") as row:
-            labels = []
-            for _ in COLUMNS:
-                with ui.element("td"):
-                    labels.append(ui.label(""))
-        return row, labels
+        self.rows.show((), trouble)
 
 
 def cells(line: Any, who: Viewer) -> tuple[str, ...]:

@@ -60,9 +60,9 @@ def standing(current: Revision | None, who: Viewer) -> str:
 def number(text: str) -> int | None:
     """PURE: the number of a version as people write it, or None."""
     plain = text.strip().removeprefix("v")
-    return (
-        int(plain) if plain.isascii() and plain.isdigit() and 0 < int(plain[:10]) < 2**31 else None
-    )
+    if not (plain.isascii() and plain.isdigit() and len(plain) <= 10):
+        return None
+    return int(plain) if 0 < int(plain) < 2**31 else None
 
 
 def button(words: str, act: Callable[[], Awaitable[None]]) -> ui.button:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
@@ -12,6 +11,7 @@ from gateway.face import PAGE_SECONDS, Face, stored
 from gateway.pages import phrases
 from gateway.pages.frame import Viewer
 from gateway.pages.parts import heading
+from gateway.pages.rows import Rows, plain
 from gateway.pages.trouble import tried
 
 MOST = 10
@@ -27,16 +27,10 @@ class LastTasks:
         self.away = False
         with ui.element("section").classes("card wide"):
             heading("Last tasks")
-            self.empty = ui.label("Choose a learner: the last tasks appear here.").classes("empty")
-            scroll = 'tabindex=0 role=region aria-label="Last tasks"'
-            self.table = ui.element("div").classes("scroll").props(scroll)
-            with self.table, ui.element("table").classes("plain"):
-                with ui.element("thead"), ui.element("tr"):
-                    for name in COLUMNS:
-                        with ui.element("th").props("scope=col"):
-                            ui.label(name)
-                self.rows = ui.element("tbody")
-            self.table.visible = False
+            first = "Choose a learner: the last tasks appear here."
+            self.rows = Rows(
+                "Last tasks", COLUMNS, first=first, empty=EMPTY, look="scroll", tone="empty"
+            )
 
     async def refresh(self, user_id: str) -> None:
         read = stored(learners.newest, self.face.tasks.engine, user_id, MOST, seconds=PAGE_SECONDS)
@@ -44,18 +38,7 @@ class LastTasks:
         if self.rows.is_deleted:
             return
         self.away = rows is None
-        self.empty.text, self.empty.visible = trouble or EMPTY, not rows
-        self.table.visible = bool(rows)
-        self._fill(rows or [])
-
-    def _fill(self, rows: Sequence[Any]) -> None:
-        self.rows.clear()
-        with self.rows:
-            for row in rows:
-                with ui.element("tr"):
-                    for words in cells(row, self.who):
-                        with ui.element("td"):
-                            ui.label(words)
+        self.rows.show([plain(cells(row, self.who)) for row in rows or ()], trouble)
 
 
 def cells(row: Any, who: Viewer) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from nicegui import ui
 
 from gateway.actions import Actions, told
 from gateway.escaping import printable
+from gateway.numerals import plural
 from gateway.pages.controls import button
 from gateway.pages.doing import Doing, off_loop
 from gateway.pages.parts import heading
-from gateway.sentences import letters
 
 ABOUT = "What could not be processed waits here, and can go back to its topic after a fix."
 NONE_OPEN = "No letter waits: all that failed was sent back, or nothing has failed."
@@ -42,7 +42,7 @@ class LetterClasses:
         except Exception as error:
             self._say(told(error), Counter())
         else:
-            total = letters(sum(found.values()))
+            total = plural(sum(found.values()), "letter")
             self._say(f"{total} not sent back yet." if found else NONE_OPEN, found)
         finally:
             self._counting = False
@@ -59,7 +59,7 @@ class LetterClasses:
     def _row(self, cause: str, waiting: int) -> None:
         name = printable(cause) or "no class"
         with ui.element("li"):
-            ui.label(f"{name}: {letters(waiting)}")
+            ui.label(f"{name}: {plural(waiting, 'letter')}")
             act = button("Send back", partial(self._send_back, cause))
             act.props["aria-label"] = f"Send back letters of class {name}"
 

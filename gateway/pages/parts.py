@@ -9,6 +9,7 @@ from nicegui import ui
 
 _HERE = Path(__file__).parent
 _LOOK, _CLOCK = (_HERE / "practice.css").read_text(), (_HERE / "clock.js").read_text()
+STATES = ("good", "warn", "bad")
 
 
 def head() -> None:
@@ -19,6 +20,11 @@ def head() -> None:
 def heading(words: str) -> ui.label:
     """A card's heading."""
     return ui.label(words).classes("heading").props('role="heading" aria-level="2"')
+
+
+def state(element: ui.label, name: str) -> None:
+    """Give an element the class of this state, and of no other."""
+    element.classes(add=name, remove=" ".join(each for each in STATES if each != name))
 
 
 def fact(name: str) -> ui.label:

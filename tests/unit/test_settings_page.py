@@ -38,7 +38,7 @@ def test_what_will_serve_is_said_before_it_does() -> None:
     assert "serves instead of version 4: 5, as of now." in sentences.release(5, 4)[0]
     assert sentences.release(4, 4)[0].startswith("Version 4 goes on serving, ")
     assert "held" in sentences.training(12_000, revision(4, "promote"))[1]
-    assert "12 000 completions" in sentences.training(12_000, None)[0]
+    assert "12 000 recorded completions" in sentences.training(12_000, None)[0]
 
 
 def test_letters_are_counted_before_they_go_and_names_are_escaped() -> None:
@@ -58,6 +58,7 @@ def test_letters_are_counted_before_they_go_and_names_are_escaped() -> None:
     [
         ("12", 12), (" v7 ", 7), ("", None), ("0", None), ("-1", None), ("1.5", None),
         ("²", None), ("٣", None), ("9" * 5000, None), ("2147483648", None), ("v", None),
+        ("1000000000999", None),
     ],
 )  # fmt: skip
 def test_a_version_is_a_number(text: str, version: int | None) -> None:

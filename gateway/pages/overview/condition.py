@@ -6,8 +6,10 @@ from nicegui import ui
 
 from gateway.pages.frame import Viewer
 from gateway.pages.overview import remarks, words
-from gateway.pages.overview.parts import Cell, Fact, Rows, card, sentence, state
+from gateway.pages.overview.parts import Fact, card, sentence
 from gateway.pages.overview.snapshot import Snapshot
+from gateway.pages.parts import state
+from gateway.pages.rows import Cell, Rows
 from gateway.troubles import Trouble
 
 
@@ -95,7 +97,7 @@ class Errors:
         self.who = who
         with card("Last errors", "wide"):
             empty = "None. Dead letters and failed trainings appear here."
-            self.rows = Rows("Last errors", ("time", "error"), empty)
+            self.rows = Rows("Last errors", ("time", "error"), empty=empty)
 
     def show(self, seen: Snapshot) -> None:
         why = words.absent(seen.status, "feed") or words.absent(seen.status, "failures")

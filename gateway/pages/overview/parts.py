@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,7 @@ from nicegui import ui
 from gateway.pages import charts, parts
 from gateway.pages.frame import Viewer
 from gateway.pages.overview.words import READING, Said
-
-STATES = ("good", "warn", "bad")
-Cell = tuple[str, str]  # text and css class
+from gateway.pages.parts import state
 
 
 @contextmanager
@@ -22,11 +20,6 @@ def card(heading: str, classes: str = "") -> Iterator[ui.element]:
     with ui.element("section").classes(f"card {classes}") as found:
         parts.heading(heading)
         yield found
-
-
-def state(element: ui.label, name: str) -> None:
-    """Give an element the class of this state, and of no other."""
-    element.classes(add=name, remove=" ".join(each for each in STATES if each != name))
 
 
 def sentence(text: str) -> None:
@@ -51,50 +44,6 @@ class Fact:
 
     def absent(self, why: str) -> None:
         self.show(Said("–", why))
-
-
-class Rows:
-    """A small table; rebuilt only where its number of rows changes."""
-
-    def __init__(self, name: str, heads: Sequence[str], empty: str = "") -> None:
-        self.empty, self.labels = empty, list[list[ui.label]]()
-        self.none = ui.label(READING).classes("soft")
-        self.table = (
-            ui.element("div")
-            .classes("scrolls gone")
-            .props(f'tabindex=0 role="region" aria-label="{name}"')
-        )
-        with self.table, ui.element("table").classes("plain"):
-            with ui.element("thead"), ui.element("tr"):
-                for head in heads:
-                    with ui.element("th").props("scope=col"):
-                        ui.label(head)
-            self.body = ui.element("tbody")
-
-    def show(self, rows: Sequence[Sequence[Cell]], why: str = "") -> None:
-        """These rows, and ``why`` there are none, or not all."""
-        self.none.text = why or ("" if rows else self.empty)
-        self.none.classes(**{"remove" if self.none.text else "add": "gone"})
-        self.table.classes(**{"remove" if rows else "add": "gone"})
-        if len(rows) != len(self.labels):
-            self._build(rows)
-        for labels, cells in zip(self.labels, rows, strict=True):
-            for label, (text, name) in zip(labels, cells, strict=True):
-                label.text = text
-                state(label, name)
-
-    def _build(self, rows: Sequence[Sequence[Cell]]) -> None:
-        self.body.clear()
-        self.labels = []
-        with self.body:
-            for cells in rows:
-                with ui.element("tr"):
-                    self.labels.append([_cell() for _ in cells])
-
-
-def _cell() -> ui.label:
-    with ui.element("td"):
-        return ui.label("")
 
 
 class Plot:
