@@ -58,14 +58,19 @@ def _weighted(name: str) -> Any:
 
 def by_version(connection: Connection, filters: Filters, now: datetime) -> list[Score]:
     """Those of most tasks, of the windows that scores are kept by."""
-    metrics = (_s.scores[name].astext.cast(Double) for name in ("log_loss", "auc"))
-    query = (
-        select(_s.window_start, _s.version, _s.source, _s.arm, _s.rows, *metrics)
+    largest = (
+        select(prediction_scores)
         .where(*_scores(filters, now))
         .order_by(_s.rows.desc(), _s.window_start.desc())
         .limit(VERSIONS)
-    )
-    return sorted((Score(*row) for row in connection.execute(query)), key=lambda each: each.at)
+        .subquery()
+        .c
+    )  # their scores are parsed only then
+    metrics = (largest.scores[name].astext.cast(Double) for name in ("log_loss", "auc"))
+    query = select(
+        largest.window_start, largest.version, largest.source, largest.arm, largest.rows, *metrics
+    ).order_by(largest.window_start)
+    return [Score(*row) for row in connection.execute(query)]
 
 
 def _scores(filters: Filters, now: datetime) -> list[Any]:

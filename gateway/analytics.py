@@ -52,6 +52,11 @@ class View:
     learner: str | None
     curves: Curves
 
+    @property
+    def has_auc(self) -> bool:
+        """Whether any is defined: of tasks that all ended alike there is none."""
+        return any(each.auc is not None for each in (*self.over_time, *self.by_version))
+
 
 def look(engine: Engine, filters: Filters, window_seconds: int) -> View:
     """Read all that the page shows; ``window_seconds`` are those of the scores."""

@@ -26,7 +26,8 @@ def add(app: FastAPI, views: Views) -> None:
         responses={200: {"content": {"text/csv": {}}}, **documented(401, 422, 503)},
     )
     async def export(chart: Chart, filters: Annotated[Filters, Query()]) -> StreamingResponse:
-        """What a chart of the analytics shows as CSV, of the newest 5 000 rows at most."""
+        """What a chart of the analytics shows as CSV: of all tasks where sums of them are kept,
+        else of the newest 5 000."""
         view = await views.get(filters)
         return StreamingResponse(
             lines(SHEETS[chart](view)),

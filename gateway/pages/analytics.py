@@ -18,7 +18,7 @@ from gateway.pages.panel import Panel
 from gateway.pages.trouble import tried
 from gateway.views import Views
 
-FIRST_SECONDS = 1.0
+FIRST_SECONDS = 0.25
 SECONDS = 30.0  # as often as predictions are scored
 LOOK = (Path(__file__).parent / "analytics.css").read_text()
 
@@ -93,7 +93,7 @@ class Analytics:
             "reliability": (plots.reliabilities(who, view.bins), bool(view.bins)),
             "times": (plots.times(who, rows), some),
             "log_loss": (timelines.scores(who, view, "log_loss", "log loss, nats"), some),
-            "auc": (timelines.scores(who, view, "auc", "AUC"), some),
+            "auc": (timelines.scores(who, view, "auc", "AUC"), view.has_auc),
             "sources": (timelines.sources(who, view), bool(view.over_time)),
             "arms": (rivals.options(who, view.comparison), view.comparison is not None),
             "success": (

@@ -17,13 +17,14 @@ from gateway.scored import gap
 
 _LATER = "Comes with the first tasks that were predicted and then completed."
 _SCORED = f"{_LATER} They are scored every half minute."
+_BOTH = "Comes when tasks of one source ended right and wrong within one step of time."
 _LEARNER = "Comes with a learner's first completed tasks in this time."
 # By name: title, the file's name, and what stands there while there is nothing.
 PANELS = {
     "reliability": ("Reliability", "reliability", _LATER),
     "times": ("Predicted and actual time", "times", _LATER),
     "log_loss": ("Log loss over time", "scores", _SCORED),
-    "auc": ("AUC over time", "scores", _SCORED),
+    "auc": ("AUC over time", "scores", _BOTH),
     "sources": ("Sources over time", "sources", _SCORED),
     "arms": ("Champion against challenger", "arms", rivals.NONE),
     "success": ("Success by topic", "learning", _LEARNER),

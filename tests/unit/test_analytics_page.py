@@ -78,6 +78,15 @@ def test_scores_have_a_line_a_source_and_points_a_version() -> None:
     assert timelines.scores(WHO, shown, "auc", "AUC")["series"][0]["data"] == [(at, None)]
 
 
+def test_without_right_and_wrong_there_is_no_auc_to_draw() -> None:
+    alike = Score(NOW, None, "lstm", "champion", 3, 0.3, None)
+    defined = Score(NOW, 7, "lstm", "champion", 3, 0.3, 0.5)
+    rows = Scored.of([row()])
+    assert not view(rows).has_auc
+    assert not view(rows, over_time=[alike], by_version=[alike]).has_auc
+    assert view(rows, over_time=[alike], by_version=[defined]).has_auc
+
+
 def test_sources_are_stacked_with_a_bar_at_every_step() -> None:
     later = NOW + timedelta(seconds=900)
     steps = [
