@@ -34,9 +34,10 @@ PATIENCE, TRIES = 60.0, 3
 KILLED_AT = (
     "started", "first epoch", "last epoch", "fitted", "files written", "registered", "announced",
 )  # fmt: skip
+FULL = "model store full"
 KINDS = (
     *(f"trainer killed: {stage}" for stage in KILLED_AT),
-    "two trainers at once", "model store full", "artifact truncated", "rolled back",
+    "two trainers at once", FULL, "artifact truncated", "rolled back",
 )  # fmt: skip
 _WAITS = text(
     "SELECT client_port FROM pg_stat_activity WHERE application_name = 'retrace-trainer' "
@@ -66,7 +67,7 @@ class Trainings(threading.Thread):
         self.broken: list[tuple[int, datetime, datetime]] = []
         self._kinds: dict[str, Callable[[], dict[str, Any]]] = {
             "two trainers at once": self._two_at_once,
-            "model store full": self._fill_store,
+            FULL: self._fill_store,
             "artifact truncated": self._truncate,
             "rolled back": self._roll_back,
         }
@@ -94,8 +95,6 @@ class Trainings(threading.Thread):
             except (Missed, SQLAlchemyError, KafkaException, RetraceError, OSError) as error:
                 because = " ".join(str(error).split())[:200]
                 self.journal.note("missed", kind=kind, because=because)
-                if "may be mounted" in because:
-                    break
         self.skipped.append(kind)
         self.journal.note("skipped", kind=kind, because=because)
 
@@ -152,8 +151,7 @@ class Trainings(threading.Thread):
     def _fill_store(self) -> dict[str, Any]:
         """Not a byte is left until a training has failed of it."""
         folder = self.stage.small_store
-        if folder is None:
-            raise Missed("no small file system may be mounted here")
+        assert folder is not None
         filler, since = folder / ".filler", len(self.hearing.heard)
         try:
             _fill(filler)

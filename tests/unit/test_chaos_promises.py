@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.promises import GRACE, Seen, examine, latencies, latest
+from tests.chaos.promises import GRACE, Seen, carried_out, examine, latencies, latest
 
 BEGUN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TASK = {
@@ -110,3 +110,10 @@ def test_how_long_answers_and_new_revisions_took() -> None:
     again = replace(GOOD, predictions=[*GOOD.predictions, prediction("a", 65)])
     assert latencies(again) == [1.0, 1.0]
     assert (latest(GOOD), latest(again)) == (0.0, 5.0)
+
+
+def test_what_was_never_done_does_not_hold() -> None:
+    done = ["broker killed", "leaders moved"]
+    assert carried_out(["broker killed"], done).ok
+    never = carried_out(["rolled back", "broker killed"], done)
+    assert (never.ok, never.detail) == (False, "rolled back")
