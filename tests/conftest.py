@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Engine
 
+from schemas.settings import Settings
+from streams import database
+from streams.store import Store
+from tests.running import opened
 from tests.servers import fresh_database, kafka_server, postgres_server
 
 
@@ -31,6 +36,24 @@ def database_url(postgres: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Of an empty store, its tables made."""
+    made = database.connect(database_url, "tests")
+    database.migrate(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """An empty store by a test's own settings."""
+    made = opened(settings)
+    made.prepare(5)
+    yield made
+    made.engine.dispose()
+
+
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("retrace", deadline=None)
-settings.load_profile("retrace")
+hypothesis_settings.register_profile("retrace", deadline=None)
+hypothesis_settings.load_profile("retrace")

@@ -96,6 +96,16 @@ def opened(settings: Settings) -> Store:
     return Store(database.connect(settings.database_url.get_secret_value(), "tests"))
 
 
+def prepared(kafka_bootstrap: str, database_url: str, folder: Path) -> Settings:
+    """Settings of a test's own, with topics and tables."""
+    made = settings_of(kafka_bootstrap, database_url, folder)
+    declare.declare(made)
+    store = opened(made)
+    store.prepare(5)
+    store.engine.dispose()
+    return made
+
+
 @contextmanager
 def recording(settings: Settings) -> Iterator[Store]:
     """The record loop in a thread, on declared topics and a migrated store."""

@@ -15,8 +15,7 @@ from gateway.audit import DONE, FAILED, STARTED, Actor, Audit
 from schemas import events, topics
 from schemas.errors import RetraceError
 from schemas.settings import Settings
-from streams import declare
-from tests.running import opened, publish, read_all, recording, settings_of, values_of
+from tests.running import opened, prepared, publish, read_all, recording, values_of
 from tests.servers import wait_until
 from training.gate import UNRIVALLED
 from training.registry import Registry
@@ -26,10 +25,7 @@ ADA = Actor("key 1a2b3c4d", "192.0.2.1")
 
 @pytest.fixture
 def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
-    made = settings_of(kafka, database_url, tmp_path)
-    declare.declare(made)
-    opened(made).prepare(5)
-    return made
+    return prepared(kafka, database_url, tmp_path)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from gateway.filters import Filters
 from gateway.problems import MEDIA_TYPE
 from schemas.events import TaskCompleted
 from schemas.tables import predictions
-from streams import database
 from streams.numbering import Place, Publication
 from streams.scores import Scores
 from streams.store import Store
@@ -28,14 +27,6 @@ from tests.running import services, settings_of, task
 
 END = datetime.now(UTC) - timedelta(minutes=10)
 SCRIPT = "=<script>alert(1)</script>"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = database.connect(database_url, "tests")
-    database.migrate(made)
-    yield made
-    made.dispose()
 
 
 def predict(engine: Engine, *task_ids: str, **more: Any) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine, insert, text
 
 from gateway import learners, words
 from gateway.tasks import Tasks
 from schemas.events import ModelMetrics, TaskCompleted, TrainRequest
 from schemas.tables import issued_tasks
-from streams import database
 from streams.numbering import Place, Publication
 from streams.store import Store
 from tests.running import task
@@ -23,14 +20,6 @@ from training.registry import Registry
 
 NOW = datetime.now(UTC)
 STRANGE = ("<script>alert(1)</script>", "🦊" * 128, "learner-%", "learner_1")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = database.connect(database_url, "tests")
-    database.migrate(made)
-    yield made
-    made.dispose()
 
 
 def record(engine: Engine, *done: dict[str, Any]) -> None:

@@ -15,8 +15,7 @@ import pytest
 from gateway.models import Models
 from schemas import events, topics
 from schemas.settings import Settings
-from streams import declare
-from tests.running import opened, settings_of, values_of
+from tests.running import opened, prepared, values_of
 from training import artifacts
 from training.gate import UNRIVALLED, Verdict
 from training.registry import Registry
@@ -27,10 +26,7 @@ WORSE = Verdict(False, False, 1, 200, 0.03, 0.01, 0.05)
 
 @pytest.fixture
 def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
-    made = settings_of(kafka, database_url, tmp_path)
-    declare.declare(made)
-    opened(made).prepare(5)
-    return made
+    return prepared(kafka, database_url, tmp_path)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from schemas.tables import models
 from streams import declare, kafka
 from streams.group_lags import GroupLags
 from streams.store import Store
-from tests.running import opened, settings_of
+from tests.running import settings_of
 from tests.servers import wait_until
 
 NOWHERE = "streams=http://127.0.0.1:9"
@@ -31,14 +31,6 @@ NOWHERE = "streams=http://127.0.0.1:9"
 @pytest.fixture
 def settings(kafka: str, database_url: str, tmp_path: Path) -> Settings:
     return settings_of(kafka, database_url, tmp_path, health_hosts=NOWHERE)
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    made = opened(settings)
-    made.prepare(5)
-    yield made
-    made.engine.dispose()
 
 
 def progress(state: str, **facts: object) -> TrainingProgress:

@@ -26,7 +26,7 @@ from streams.predictions import Keeper
 from streams.scores import Scores
 from streams.scoring import Scoring
 from streams.store import Store
-from tests.running import opened, read_all, settings_of, task, values_of
+from tests.running import read_all, settings_of, task, values_of
 from tests.servers import wait_until
 from training import metrics
 
@@ -43,14 +43,6 @@ def patience() -> Iterator[Patience]:
     made = Patience(Health("tests"), threading.Event())
     yield made
     made.stop.set()
-
-
-@pytest.fixture
-def store(settings: Settings) -> Iterator[Store]:
-    made = opened(settings)
-    made.prepare(5)
-    yield made
-    made.engine.dispose()
 
 
 @pytest.fixture
