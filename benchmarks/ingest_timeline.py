@@ -89,7 +89,7 @@ def percentiles(values: Sequence[float]) -> dict[str, Any]:
     """How many, the median, p95, p99 and the largest, by nearest rank."""
     ordered = sorted(values)
     found = {
-        name: round(ordered[math.ceil(share * len(ordered)) - 1], 1) if ordered else None
+        name: round(ordered[math.ceil(share * len(ordered)) - 1], 2) if ordered else None
         for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
     }
     return {"samples": len(ordered), **found}

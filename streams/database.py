@@ -26,6 +26,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from schemas.errors import ConfigurationError
 
 MIGRATION_LOCK = 7_203_114
+# Else PostgreSQL may plan a prepared statement anew each time, which takes longer than running it.
+PLANNED_ONCE = " -c plan_cache_mode=force_generic_plan"
 UNDEFINED = ("42P01", "42703")  # a table, a column
 
 
@@ -61,7 +63,8 @@ def connect(
             "connect_timeout": 3,
             "tcp_user_timeout": 10_000,
             "options": f"-c statement_timeout={statement_seconds}s -c timezone=UTC "
-            f"-c idle_in_transaction_session_timeout={statement_seconds}s",
+            f"-c idle_in_transaction_session_timeout={statement_seconds}s"
+            f"{PLANNED_ONCE if reads else ''}",
         },
     )
 
