@@ -19,8 +19,8 @@ import socketio
 
 PAGES = ("", "tasks", "analytics", "preparation", "settings")
 CLIENT = re.compile(r"'client_id': '([0-9a-f-]+)'")
-SEEN = re.compile(r'"listener_id":"([0-9a-f-]+)","type":"retrace-seen"')
-ELEMENT = re.compile(r'"(\d+)":\{"tag"')
+# An element, and a listener of its own: NiceGUI camel-cases the names of events.
+SEEN = re.compile(r'"(\d+)":\{"tag"(?:(?!"tag").)*"listener_id":"([0-9a-f-]+)","type":"retraceSeen"')
 
 
 class Viewer:
@@ -41,31 +41,28 @@ class Viewer:
         began = time.monotonic()
         page = (await http.get(f"{self.base}/dashboard/{self.path}")).raise_for_status().text
         self.opened = time.monotonic() - began
-        self.client = _one(CLIENT, page)
+        self.client = _one(CLIENT, page)[1]
+        self.element, self.listener = _one(SEEN, page).groups()
         told = f"client_id={self.client}&next_message_id=0&implicit_handshake=true"
         ids = f"tab_id={uuid.uuid4()}&document_id={uuid.uuid4()}"
         url = f"{self.base}?{told}&{ids}"
         path = "/dashboard/_nicegui_ws/socket.io"
         await self.socket.connect(url, socketio_path=path, transports=["websocket"])
-        self.listener = SEEN.search(page)
-        self.element = ELEMENT.findall(page[: self.listener.start()])[-1] if self.listener else ""
 
     async def hide(self) -> None:
         """Say that the tab is not seen any more."""
-        if self.listener is None:
-            return
         event = {
-            "id": int(self.element), "client_id": self.client, "listener_id": self.listener[1],
+            "id": int(self.element), "client_id": self.client, "listener_id": self.listener,
             "args": [json.dumps({"visible": False})],
         }  # fmt: skip
         await self.socket.emit("event", event)
 
 
-def _one(pattern: re.Pattern[str], page: str) -> str:
+def _one(pattern: re.Pattern[str], page: str) -> re.Match[str]:
     found = pattern.search(page)
     if found is None:
-        raise SystemExit("this page is none of NiceGUI's")
-    return found[1]
+        raise SystemExit(f"this page has no {pattern.pattern}")
+    return found
 
 
 async def view(base: str, count: int, *, hidden: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from gateway.pages.frame import PAGES
 from schemas import topics
@@ -177,3 +177,39 @@ def test_an_operator_asks_for_a_training_and_is_asked_first(
 def _manual(settings: Settings) -> int:
     asked = values_of(settings, topics.TRAIN_REQUEST)
     return sum(each["trigger"] == "manual" for each in asked)
+
+
+def test_a_hidden_tab_shows_what_is_new_once_it_is_seen(
+    system: Settings, chromium: Browser
+) -> None:
+    context = chromium.new_context()
+    seen, hidden = context.new_page(), context.new_page()
+    before = f"{_counted(system)} counted"
+    for page in (seen, hidden):
+        page.goto(base(system) + "/dashboard/")
+        page.get_by_text(before).wait_for()
+    _look(hidden, False)
+    for number in (
+        1,
+        2,
+    ):  # the second comes a beat later: the hidden tab would have shown the first
+        new = f"{_counted(system) + 1} counted"
+        publish(system, task(f"hidden-{number}"))
+        seen.get_by_text(new).wait_for()
+    assert hidden.get_by_text(before).count() == 1
+    _look(hidden, True)
+    hidden.get_by_text(new).wait_for()
+    context.close()
+
+
+def _counted(settings: Settings) -> int:
+    status = httpx.get(f"{base(settings)}/status", timeout=10).json()
+    return int(status["windows"]["total"])
+
+
+def _look(page: Page, seen: bool) -> None:
+    """As a browser does where a tab goes behind another, or comes before it."""
+    hide = "Object.defineProperty(document, 'hidden', {value: !seen, configurable: true})"
+    page.evaluate(
+        f"seen => {{ {hide}; document.dispatchEvent(new Event('visibilitychange')) }}", seen
+    )
