@@ -20,7 +20,9 @@ import socketio
 PAGES = ("", "tasks", "analytics", "preparation", "settings")
 CLIENT = re.compile(r"'client_id': '([0-9a-f-]+)'")
 # An element, and a listener of its own: NiceGUI camel-cases the names of events.
-SEEN = re.compile(r'"(\d+)":\{"tag"(?:(?!"tag").)*"listener_id":"([0-9a-f-]+)","type":"retraceSeen"')
+SEEN = re.compile(
+    r'"(\d+)":\{"tag"(?:(?!"tag").)*"listener_id":"([0-9a-f-]+)","type":"retraceSeen"'
+)
 
 
 class Viewer:
