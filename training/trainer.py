@@ -64,7 +64,7 @@ class Trainer:
         """Serve requests until asked to stop."""
         consumer = kafka.consumer(self.settings, GROUP, **{"enable.partition.eof": True})
         mine = self.consumption
-        consumer.subscribe([mine.topic], on_assign=mine.assigned, on_revoke=mine.revoked)
+        consumer.subscribe([mine.topic], on_assign=mine.assigned, on_revoke=self._revoked)
         try:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
@@ -73,6 +73,12 @@ class Trainer:
         finally:
             consumer.close()
             self.announcer.publisher.flush()
+
+    def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """A partition that goes while it is paused would still be when it comes back."""
+        consumer.resume(places)
+        self.backlog.clear()
+        self.consumption.revoked(consumer, places)
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
