@@ -71,8 +71,9 @@ class Trainings(threading.Thread):
             "artifact truncated": self._truncate,
             "rolled back": self._roll_back,
         }
-        for at in ("started", "first epoch", "last epoch", "announced"):
+        for at in ("started", "first epoch", "last epoch"):
             self._kinds[f"trainer killed: {at}"] = lambda at=at: self._kill_at(at)  # type: ignore[misc]
+        self._kinds["trainer killed: announced"] = self._kill_announced
         self._kinds["trainer killed: fitted"] = self._kill_fitted
         self._kinds["trainer killed: files written"] = self._kill_written
         self._kinds["trainer killed: registered"] = self._kill_registered
@@ -103,6 +104,14 @@ class Trainings(threading.Thread):
         event = self._hear(lambda event: _is(event, at), at)
         return self._kill(self._training()) | {"request": event.request_id}
 
+    def _kill_announced(self) -> dict[str, Any]:
+        """Whoever was last seen training it: right after, it may have begun with the next."""
+        since = len(self.hearing.heard)
+        self._hear(lambda event: _is(event, "last epoch"), "last epoch", since)
+        child = self._training()
+        event = self._hear(lambda event: _is(event, "announced"), "announced", since)
+        return self._kill(child) | {"request": event.request_id}
+
     def _kill_fitted(self) -> dict[str, Any]:
         """Before anything is written: it waits for the registry."""
         with self._held(_lock_registry):
@@ -132,7 +141,8 @@ class Trainings(threading.Thread):
             yield
 
     def _two_at_once(self) -> dict[str, Any]:
-        """One is frozen while it trains; the other takes its request over; both go on."""
+        """One is frozen while it trains; the other takes its partition over, and trains what is
+        newest there; both go on."""
         since = len(self.hearing.heard)
         wanted = requests.request(self.settings, datetime.now(UTC), self.engine)
         requests.publish(self.settings, wanted)
@@ -142,11 +152,12 @@ class Trainings(threading.Thread):
         first.freeze()
         try:
             others = [child for child in self.troupe.trainers if child is not first]
-            self._await(lambda: readiness(others[0]).get("training") == name, "taken over")
+            self._await(lambda: bool(readiness(others[0]).get("training")), "taken over")
+            other = readiness(others[0]).get("training")
         finally:
             first.thaw()
         ended = self._hear(lambda e: _of(e, name) and _is(e, "ended"), f"{name} ended", since)
-        return {"request": name, "ended": getattr(ended, "state", "")}
+        return {"request": name, "ended": getattr(ended, "state", ""), "other": other}
 
     def _fill_store(self) -> dict[str, Any]:
         """Not a byte is left until a training has failed of it."""
