@@ -68,9 +68,12 @@ class Job:
 
         Raises ``Stopped`` or ``Interrupted`` where the service is stopped meanwhile.
         """
+        over = self._stored(self.registry.start, request.request_id)
+        if over is not None:
+            log.info("ended meanwhile", request_id=request.request_id, state=over.state)
+            return over
         log.info("training", request_id=request.request_id, completions=request.completions)
         self.patience.health.note(training=request.request_id)
-        self._stored(self.registry.start, request.request_id)
         self.announcer.progress(request.request_id, "started")
         began = time.monotonic()
         with meters.RUNNING.track_inprogress():

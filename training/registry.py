@@ -60,10 +60,11 @@ class Registry:
         with self.engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def start(self, request_id: str) -> None:
-        """Note that a training runs."""
+    def start(self, request_id: str) -> Ended | None:
+        """Note that a training runs; the outcome of a request that another trainer has ended."""
         with self.engine.begin() as connection:
             _set_state(connection, request_id, "running", None, None)
+            return _ended(connection, request_id)
 
     def end(self, request_id: str, state: events.Outcome, reason: str) -> Ended:
         """Give a request its outcome; the first one stands, and is returned."""

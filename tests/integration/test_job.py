@@ -326,6 +326,15 @@ def test_a_training_that_is_interrupted_stays_open(site: Site, fitter: Fitter) -
     assert site.published(job, 60).version == 1
 
 
+def test_what_another_trainer_has_ended_is_not_trained(site: Site, fitter: Fitter) -> None:
+    site.hold(60)
+    mine, newer = request(60), request(65)
+    site.registry.note([mine, newer])
+    ended = site.registry.supersede([mine], newer.request_id)[mine.request_id]
+    assert site.job(fitter).run(mine) == ended
+    assert (ended.state, site.progress(mine.request_id)) == ("superseded", [])
+
+
 def test_too_few_completions_are_rejected(site: Site, fitter: Fitter) -> None:
     job = site.job(fitter)
     assert site.train(job, 9) == Ended(
