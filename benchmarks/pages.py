@@ -92,7 +92,7 @@ class Load:
 
     def beside(self, viewers: str, tell: Tell) -> dict[str, Any]:
         """The figures while nobody looks, or viewers whose tabs are ``seen`` or ``hidden``."""
-        with self._looking(viewers) as told:
+        with looking(self.asked, self.settings, viewers) as told:
             before = machine.cpu_seconds(self.gateway)
             figures = self.run(self.asked.seconds)
             cpu = (machine.cpu_seconds(self.gateway) - before) / self.asked.seconds
@@ -119,23 +119,26 @@ class Load:
             ]
             return await asyncio.gather(*(_post(http, at, turn) for turn, at in enumerate(dues)))
 
-    @contextmanager
-    def _looking(self, viewers: str) -> Iterator[dict[str, Any]]:
-        if viewers == "nobody":
-            yield {}
-            return
-        base = f"http://127.0.0.1:{self.settings.gateway_port}"
-        argv = [sys.executable, "-m", "benchmarks.viewers", base, str(self.asked.viewers), viewers]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:
-            told: dict[str, Any] = {}
-            try:
-                told |= _said(process)
-                time.sleep(SETTLE_SECONDS)  # what came with the pages' opening is over
-                yield told
-                told |= _said(process, end=True)
-            finally:
-                process.kill()
+
+@contextmanager
+def looking(asked: Asked, settings: Settings, viewers: str) -> Iterator[dict[str, Any]]:
+    """``asked.viewers`` of all pages while this lasts, ``seen`` or ``hidden``, or ``nobody``; what
+    they told once it is over."""
+    if viewers == "nobody":
+        yield {}
+        return
+    base = f"http://127.0.0.1:{settings.gateway_port}"
+    argv = [sys.executable, "-m", "benchmarks.viewers", base, str(asked.viewers), viewers]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as process:
+        told: dict[str, Any] = {}
+        try:
+            told |= _said(process)
+            time.sleep(SETTLE_SECONDS)  # what came with the pages' opening is over
+            yield told
+            told |= _said(process, end=True)
+        finally:
+            process.kill()
 
 
 def _together(rounds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ TOPICS, DIFFICULTIES = 36, ("easy", "medium", "hard")
 # A task every five minutes; abler learners are right more often, hard tasks take longer.
 ROWS = """INSERT INTO completions
     SELECT 'past-' || l || '-' || k, row_number() OVER (ORDER BY ended, l),
-        'learner-' || lpad(l::text, 5, '0'), 'topic-' || (l + 7 * k) % 36,
+        'learner-' || lpad(l::text, 6, '0'), 'topic-' || (l + 7 * k) % 36,
         (ARRAY['easy', 'medium', 'hard'])[1 + (k + l) % 3], ended - interval '30 seconds', ended,
         abs(hashint8(l * 100003::bigint + k)) % 100 < 45 + l % 40 - 10 * ((k + l) % 3),
         10 + 10 * ((k + l) % 3) + abs(hashint8(l * 7919::bigint + k)) % 20, false, 0, 0, now()
@@ -27,7 +27,7 @@ ROWS = """INSERT INTO completions
 
 def name_of(learner: int) -> str:
     """Learners are numbered from 1."""
-    return f"learner-{learner:05d}"
+    return f"learner-{learner:06d}"
 
 
 def length_of(learner: int, longest: int) -> int:

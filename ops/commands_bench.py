@@ -198,6 +198,57 @@ def recovery(
     command.run(command.Asked(repeats), as_json=as_json)
 
 
+@bench_app.command()
+def growth(
+    sizes: Annotated[
+        str, typer.Option(metavar="N,…", help="How many completions the stores hold.")
+    ] = "10000,100000,1000000,10000000",
+    learners: Annotated[
+        int, typer.Option(min=1, max=999_999, help="Whose they are, at most.")
+    ] = 100_000,
+    rate: Annotated[float, typer.Option(min=1, max=10_000, help="Predictions a second.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long, each time.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw the figures, too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a training, a prediction and the store cost as the history grows.
+
+    A real trainer and a real inference on servers as for `bench ingest`, and a store for each size.
+    Each size's peer is the smallest.
+    """
+    from benchmarks import growth as command
+
+    asked = command.Asked(_sizes(sizes), learners, rate, seconds, plot)
+    command.run(asked, as_json=as_json)
+
+
+@bench_app.command()
+def soak(
+    seconds: Annotated[float, typer.Option(min=10, max=604_800, help="How long.")] = 7200,
+    rate: Annotated[float, typer.Option(min=0.1, max=1000, help="Tasks a second.")] = 10,
+    learners: Annotated[int, typer.Option(min=1, max=999_999, help="Who practise.")] = 2000,
+    viewers: Annotated[int, typer.Option(min=0, max=1000, help="Live pages that are open.")] = 5,
+    period: Annotated[
+        float, typer.Option(min=1, max=3600, help="Seconds from a look at the memory to the next.")
+    ] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw the figures, too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Memory of each service while learners practise for hours: does it grow?
+
+    All four services on servers as for `bench ingest`; a training after every fifth task. The peer
+    is each service itself at half time.
+    """
+    from benchmarks import soak as command
+
+    asked = command.Asked(seconds, rate, learners, viewers, period, plot)
+    command.run(asked, as_json=as_json)
+
+
 def _sizes(words: str) -> list[int]:
     return _numbers("sizes", words, LEAST_ROWS, MOST_ROWS)
 

@@ -67,7 +67,7 @@ def test_the_table_has_every_figure() -> None:
 
 def test_histories_have_every_length() -> None:
     assert {length_of(learner, 100) for learner in range(1, 102)} == set(range(101))
-    assert name_of(7) == "learner-00007"
+    assert name_of(7) == "learner-000007"
 
 
 def test_freshness_is_told_in_sentences() -> None:
