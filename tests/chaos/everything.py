@@ -28,7 +28,8 @@ from tests.chaos.trainings import FULL, Trainings
 from tests.servers import wait_until
 
 READY_SECONDS, ANSWER_SECONDS = 180.0, 180.0
-TRAININGS_SHARE = 2.0  # of the load's time: as long may be begun to hurt trainings
+# As long may be begun to hurt trainings: a share of the load's time, at least so many seconds.
+TRAININGS_SHARE, TRAININGS_SECONDS = 2.0, 600.0
 
 
 @dataclass
@@ -75,7 +76,7 @@ def everything(
         if stage.small_store is None and FULL in lane.plan:
             lane.plan.remove(FULL)
             journal.note("not tried", kind=FULL, because="no small file system may be mounted here")
-        lane.until = time.monotonic() + TRAININGS_SHARE * seconds
+        lane.until = time.monotonic() + max(TRAININGS_SHARE * seconds, TRAININGS_SECONDS)
         with watched(on) as samples:
             load = on.load(completions, seconds)
             lane.start()
