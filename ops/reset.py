@@ -1,8 +1,9 @@
 """`retrace reset`: everything that was derived from the log back to nothing; what was given stays.
 
 Kept: ``task-completed`` and ``dead-letters``, ``prediction-request`` with the place up to which it
-is answered, the tasks that the gateway issued, ``cadences``, so that the same numbers are the same
-requests, and, unless named, models and the outcomes of trainings: what has ended stays ended.
+is answered, the tasks that the gateway issued, who is forgotten, ``cadences``, so that the same
+numbers are the same requests, and, unless named, models and the outcomes of trainings: what has
+ended stays ended.
 First the store, in one transaction, then the topics: after a crash on the way the services heal
 what is left, and the reset may be run again.
 """
@@ -36,6 +37,7 @@ GIVEN = (
     topics.PREDICTION_REQUEST,
     topics.DEAD_LETTERS,
     topics.LETTER_REDRIVEN,
+    topics.LEARNER_FORGOTTEN,
 )
 GROUPS = ("retrace-record", "retrace-count", "retrace-trainer", "retrace-predictions")
 TABLES = ("completions", "log_positions", "predictions", "prediction_scores", "calibrations")

@@ -50,6 +50,7 @@ from schemas.fields import (
 )
 
 MAX_AHEAD = timedelta(minutes=5)
+HEX_64 = r"^[0-9a-f]{64}$"
 PLACE = r"[0-9]{1,9}@[0-9]{1,19}"
 REPLY_TOPIC = r"reply\.[A-Za-z0-9._-]{1,120}"
 
@@ -278,7 +279,7 @@ class ModelUpdated(Event):
     ]
     sha256: Annotated[
         str,
-        StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+        StringConstraints(pattern=HEX_64),
         about("Of the folder's manifest.", "5f70bf18a086007016e948b04aed3b82" * 2),
     ]
     trained_at: Annotated[Time, about("When it was trained.", "2026-03-01T12:00:04Z")]
@@ -407,6 +408,26 @@ class LetterRedriven(Event):
         return self.redriven_at
 
 
+class LearnerForgotten(Event):
+    """A learner is forgotten, for good. Told by a keyed hash, so that nobody is named."""
+
+    learner: Annotated[
+        str,
+        StringConstraints(pattern=HEX_64),
+        about("HMAC-SHA-256 under `salt` of `user/` and the learner's id, in hex.", "9f" * 32),
+    ]
+    salt: Annotated[
+        str, StringConstraints(pattern=HEX_64), about("The hash's key, in hex.", "0b" * 32)
+    ]
+    forgotten_at: Annotated[Time, about("When it was asked for.", "2026-03-01T13:00:00Z")]
+
+    def identity(self) -> str:
+        return self.learner
+
+    def occurred_at(self) -> datetime:
+        return self.forgotten_at
+
+
 ALL: tuple[type[Event], ...] = (
     TaskCompleted,
     Completions,
@@ -417,6 +438,7 @@ ALL: tuple[type[Event], ...] = (
     Prediction,
     PredictionScore,
     LetterRedriven,
+    LearnerForgotten,
 )
 
 

@@ -70,7 +70,18 @@ numbering = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("generation", BigInteger, nullable=False),
     Column("last_number", BigInteger, nullable=False),
+    Column("forgotten", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+# Who is forgotten, by a keyed hash; ``numbering.forgotten`` is another number after each change.
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("learner", String(64), primary_key=True),
+    Column("salt", String(64), nullable=False),
+    _time("forgotten_at"),
+    _time("erased_at", nullable=True),
 )
 
 cadences = Table(

@@ -179,6 +179,18 @@ LETTER_REDRIVEN = Topic(
     sent_by=("gateway", "operators"),
     read_by=("gateway", "operators"),
 )
+LEARNER_FORGOTTEN = Topic(
+    "learner-forgotten",
+    events.LearnerForgotten,
+    "learner",
+    1,
+    None,
+    "operators, streams",
+    compacted=True,
+    about="a learner is forgotten, told by a keyed hash",
+    sent_by=("streams", "operators"),
+    read_by=("streams", "operators"),
+)
 
 ALL: tuple[Topic, ...] = (
     TASK_COMPLETED,
@@ -191,6 +203,7 @@ ALL: tuple[Topic, ...] = (
     PREDICTION_SCORE,
     DEAD_LETTERS,
     LETTER_REDRIVEN,
+    LEARNER_FORGOTTEN,
 )
 # What consumers of ours read and bury from: a dead letter may be sent back to these and no other.
 REDRIVABLE = (TASK_COMPLETED, COMPLETIONS, TRAIN_REQUEST, PREDICTION_REQUEST, PREDICTION)

@@ -26,8 +26,9 @@ from schemas.errors import MachineError
 from schemas.settings import Settings
 from streams import database, declare, kafka, probe
 from streams import health as health_edge
-from streams.beside import Keep, Record, Watch
+from streams.beside import Forget, Keep, Record, Watch
 from streams.count import GROUP, Count
+from streams.forgetter import Forgetter
 from streams.health import Health
 from streams.patience import Patience, Stopped
 from streams.predictions import Keeper
@@ -70,6 +71,7 @@ def build(settings: Settings, store: Store, patience: Patience) -> faust.App:
     )  # runs from before the first recovery on
     app.service(Record(Recorder(settings, store, patience)))
     app.service(Keep(Keeper(settings, store.engine, patience)))
+    app.service(Forget(Forgetter(settings, store.engine, patience)))
     _add_scores(app, settings, Scoring(settings, store.engine, patience))
     return app
 

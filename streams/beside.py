@@ -16,6 +16,7 @@ from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import declare, kafka
 from streams.count import Count
+from streams.forgetter import Forgetter
 from streams.health import Stillness
 from streams.patience import Patience
 from streams.predictions import Keeper
@@ -32,7 +33,7 @@ class CannotGoOn(RetraceError):
 class Loop(Service):
     """A loop in a thread; its failure is the app's failure."""
 
-    def __init__(self, loop: Recorder | Keeper, **kwargs: Any) -> None:
+    def __init__(self, loop: Recorder | Keeper | Forgetter, **kwargs: Any) -> None:
         self.work = loop
         super().__init__(**kwargs)
 
@@ -50,6 +51,10 @@ class Record(Loop):
 
 class Keep(Loop):
     """Predictions to the store."""
+
+
+class Forget(Loop):
+    """Nothing kept of who is forgotten."""
 
 
 class Watch(Service):

@@ -23,6 +23,7 @@ from schemas.settings import Settings
 from streams import database, kafka, metrics
 from streams.burial import Burial
 from streams.consumption import Consumption
+from streams.known import Known
 from streams.patience import Patience, Stopped, first_line
 
 log = structlog.get_logger("retrace")
@@ -35,7 +36,7 @@ class Keeper:
 
     def __init__(self, settings: Settings, engine: Engine, patience: Patience) -> None:
         self.settings, self.engine, self.patience = settings, engine, patience
-        self.publisher = kafka.Publisher(settings)
+        self.publisher, self._known = kafka.Publisher(settings), Known()
         self._bury = Burial(settings, self.publisher, patience)
         self.consumption = patience.health.watch(Consumption(settings, topics.PREDICTION, GROUP))
 
@@ -87,9 +88,13 @@ class Keeper:
             self._keep(batch[middle:])
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
+        """What is predicted of a forgotten learner is not kept."""
         statement = insert(tables.predictions).on_conflict_do_nothing()
         with self.engine.begin() as connection:
-            connection.execute(statement, list(rows))
+            forgotten = self._known.keeping(connection)
+            kept = [row for row in rows if row["user_id"] not in forgotten]
+            if kept:
+                connection.execute(statement, kept)
 
 
 def _is_away(error: BaseException) -> bool:

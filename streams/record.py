@@ -21,7 +21,7 @@ from sqlalchemy.exc import ProgrammingError
 from schemas import codec, topics
 from schemas.codec import Message, Raw
 from schemas.settings import Settings
-from streams import batches, database, declare, kafka, metrics, traces
+from streams import batches, database, declare, forgetter, kafka, metrics, traces
 from streams.burial import Burial
 from streams.common_metrics import reached
 from streams.consumption import Consumption
@@ -62,7 +62,7 @@ class Recorder:
         self.consumption = patience.health.watch(
             Consumption(settings, topics.TASK_COMPLETED, GROUP)
         )
-        self.admin = kafka.admin(settings)
+        self.admin, self._told = kafka.admin(settings), forgetter.Told(settings)
         self.writer = ThreadPoolExecutor(1, "record-store")
         self.topic_id, self.generation = "", 0
         self.next: dict[int, int] = {}
@@ -186,6 +186,7 @@ class Recorder:
     def _assign(self, consumer: Consumer) -> None:
         """Go on where the store stands, whatever the group has committed."""
         self.topic_id = self._topic_id()
+        self._heal(consumer)
         generation, _ = self._stored(self.store.standing)
         mine = sorted(place.partition for place in consumer.assignment())
         if self._went_back or self._is_behind(consumer, mine):
@@ -201,6 +202,12 @@ class Recorder:
         self._stale = False
         self.consumption.hold(mine)
         self.patience.health.note(partitions=mine)
+
+    def _heal(self, consumer: Consumer) -> None:
+        """Nobody is recorded anew whom a store from before, or an empty one, does not know to be
+        forgotten."""
+        told = self.patience.call("kafka", kafka.is_away, self._told.get, consumer)
+        self._stored(forgetter.heal, self.store.engine, told)
 
     def _is_behind(self, consumer: Consumer, mine: list[int]) -> bool:
         """Whether a worker before this one saw the store further on than it stands now."""

@@ -7,7 +7,8 @@ while the database is away; callers retry (see ``is_away``).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import (
@@ -35,6 +36,8 @@ from schemas.errors import RetraceError
 from schemas.events import NumberedCompletion
 from streams import database
 from streams.counting import Cadence, Interval
+from streams.forgotten import Forgotten, claim_of
+from streams.known import Known
 from streams.numbering import (
     Numbered,
     Outcome,
@@ -63,7 +66,7 @@ class Store:
     """Recording and its bookkeeping. Reads of history are in ``streams.history``."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.engine, self._known = engine, Known()
 
     def prepare(self, every: int) -> None:
         """Tables, the counter's row and the cadence: all that an empty database needs."""
@@ -74,7 +77,7 @@ class Store:
         """Record a batch in one transaction; a row that PostgreSQL refuses fails alone.
 
         Raises ``StoreWentBack`` where the store's position is behind ``stands.before``, or
-        another generation has begun.
+        another generation has begun. What is a forgotten learner's is recorded as nobody's.
         """
         try:
             return self._record(batch, stands)
@@ -87,10 +90,14 @@ class Store:
 
     def _record(self, batch: Sequence[Publication], stands: Stands | None) -> Outcome:
         with self.engine.begin() as connection:
-            generation, last = lock_counter(connection)
+            generation, last, version = _locked(connection)
             if stands is not None:
                 _refuse_going_back(connection, stands, generation)
-            numbered = assign(last, batch, _known(connection, batch))
+            forgotten = self._known.at(connection, version)
+            also: dict[str, str] = {}
+            if forgotten:
+                batch, also = forgotten.without(batch)
+            numbered = assign(last, batch, _known(connection, batch, also, forgotten))
             _insert(connection, numbered.fresh)
             if numbered.fresh:
                 counted = update(tables.numbering).values(last_number=numbered.fresh[-1][0])
@@ -171,7 +178,13 @@ class Store:
 
 def lock_counter(connection: Connection) -> tuple[int, int]:
     """Hold the counter's row to the end of the transaction; make it in an emptied store."""
-    columns = (tables.numbering.c.generation, tables.numbering.c.last_number)
+    return _locked(connection)[:2]
+
+
+def _locked(connection: Connection) -> tuple[int, int, int]:
+    """Generation, last number, and the version of the list of the forgotten."""
+    names = ("generation", "last_number", "forgotten")
+    columns = [tables.numbering.c[name] for name in names]
     row = connection.execute(select(*columns).with_for_update()).one_or_none()
     if row is None:
         highest = select(func.coalesce(func.max(tables.completions.c.number), 0))
@@ -179,15 +192,23 @@ def lock_counter(connection: Connection) -> tuple[int, int]:
             id=1,
             generation=NOW,
             last_number=highest.scalar_subquery(),
+            forgotten=NOW,
         )
         connection.execute(fresh.on_conflict_do_nothing())
         row = connection.execute(select(*columns).with_for_update()).one()
-    return row.generation, row.last_number
+    return row.generation, row.last_number, row.forgotten
 
 
-def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Recorded]:
+def _known(
+    connection: Connection,
+    batch: Iterable[Publication],
+    also: Mapping[str, str],
+    forgotten: Forgotten,
+) -> dict[str, Recorded]:
+    """What is recorded of a batch's tasks, by its ids; ``also`` are others of theirs."""
     table = tables.completions
-    ids = json.dumps([publication.task.task_id for publication in batch], ensure_ascii=False)
+    wanted = [publication.task.task_id for publication in batch]
+    ids = json.dumps([*wanted, *also], ensure_ascii=False)
     # As JSON they cost a quarter of an array parameter, and the index is used without statistics.
     elements = select(func.json_array_elements_text(cast(cast(ids, Text), JSON))).scalar_subquery()
     one_of_them = table.c.task_id == func.any(func.array(elements))
@@ -197,9 +218,21 @@ def _known(connection: Connection, batch: Iterable[Publication]) -> dict[str, Re
         table.c.log_partition, table.c.log_offset,
     )  # fmt: skip
     rows = connection.execute(select(*columns).where(one_of_them))
-    return {
+    found = {
         row[0]: Recorded(row[1], row[2], tuple(row[3:8]), Place(row[8], row[9])) for row in rows
     }
+    return found if not forgotten else _by_batch(found, also, forgotten)
+
+
+def _by_batch(
+    found: Mapping[str, Recorded], also: Mapping[str, str], forgotten: Forgotten
+) -> dict[str, Recorded]:
+    """What is recorded, under the batch's ids too; the forgotten claim nothing."""
+    told = {
+        task_id: replace(one, claim=claim_of(one.claim, forgotten))
+        for task_id, one in found.items()
+    }
+    return told | {also[task_id]: one for task_id, one in told.items() if task_id in also}
 
 
 def _insert(connection: Connection, fresh: Sequence[tuple[int, Publication]]) -> None:

@@ -28,6 +28,7 @@ def test_topics_of_the_contract() -> None:
         "prediction-score": (None, 1, str(30 * DAY), "delete"),
         "dead-letters": (None, 6, str(30 * DAY), "delete"),
         "letter-redriven": (None, 1, str(30 * DAY), "delete"),
+        "learner-forgotten": ("learner", 1, "-1", "compact"),
     }
     reply = topics.reply("gateway")
     assert (reply.name, reply.partitions, reply.kept_seconds) == ("reply.gateway", 1, 3600)
