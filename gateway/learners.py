@@ -17,7 +17,8 @@ REMEMBERED = 1024  # what inference reads of a learner, too
 # that begin alike depends on the collation, hence the bounded steps beside the test.
 _NAMED = text(
     """WITH RECURSIVE found (user_id, step) AS (
-        (SELECT user_id, 1 FROM completions WHERE user_id >= :beginning ORDER BY user_id LIMIT 1)
+        (SELECT user_id, 1 FROM completions WHERE user_id >= :beginning
+         AND user_id <> '' ORDER BY user_id LIMIT 1)
         UNION ALL
         SELECT (SELECT c.user_id FROM completions c WHERE c.user_id > found.user_id
                 ORDER BY c.user_id LIMIT 1), step + 1

@@ -84,7 +84,7 @@ class CompletedTask(Task):
 async def ask(face: Face, new: NewTask, parent: str | None = None) -> Task:
     """A new task and what is predicted of it, within a second; ``parent`` is the asker's trace.
 
-    Raises ``Problem`` where the store is away.
+    Raises ``Problem`` where the store is away, or the learner is forgotten.
     """
     task_id, now = str(uuid.uuid4()), datetime.now(UTC)
     wait = face.settings.prediction_timeout_seconds
@@ -99,7 +99,8 @@ async def ask(face: Face, new: NewTask, parent: str | None = None) -> Task:
     with traces.span("POST /practice-tasks", parent, kind="server", root=root):
         prediction = await face.link.ask(request, wait)
         task = {**new.model_dump(), "created_at": now, **_shown(prediction)}
-        await stored(face.tasks.issue, {"task_id": task_id, **task})
+        if not await stored(face.tasks.issue, {"task_id": task_id, **task}):
+            raise Problem(410, "this learner was forgotten, for good; another id is needed")
     metrics.ISSUED.labels(task["source"], "answered" if prediction else "timeout").inc()
     return Task(id=task_id, completed=False, **task)
 

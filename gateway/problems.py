@@ -40,6 +40,7 @@ MEANINGS = {
     403: "A page of another site sent this.",
     404: "No task of this id was issued here.",
     409: "The task was completed before, with another outcome.",
+    410: "The learner was forgotten.",
     413: "The body is too long.",
     422: "What was sent cannot be used; `errors` names each field.",
     503: "The service, or what it depends on, does not answer; send the same again.",

@@ -80,7 +80,7 @@ def _add_tasks(calls: APIRouter, face: Face) -> None:
         status_code=201,
         tags=["practice"],
         summary="Ask for a task",
-        responses=documented(400, 401, 413, 422, 503),
+        responses=documented(400, 401, 410, 413, 422, 503),
     )
     async def create(new: NewTask, sent: Request) -> Task:
         """A new task for a learner, with what is predicted of it. Answers within a second."""

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, text, upda
 
 from schemas.events import TaskCompleted
 from schemas.tables import cadences, completions, issued_tasks, numbering
+from streams.known import Known
 
 _VIEW = """SELECT id, user_id, topic, difficulty, is_correct, actual_time_seconds, completed,
     created_at, completed_at, predicted_correct, predicted_time_seconds, seconds_low, seconds_high,
@@ -34,11 +35,16 @@ class Tasks:
 
     def __init__(self, engine: Engine, every: int) -> None:
         self.engine, self.every = engine, every
+        self._known = Known()
 
-    def issue(self, row: dict[str, Any]) -> None:
-        """Keep a task and the prediction that was shown with it."""
+    def issue(self, row: dict[str, Any]) -> bool:
+        """Keep a task and the prediction that was shown with it; False, and nothing kept, where the
+        learner is forgotten."""
         with self.engine.begin() as connection:
-            connection.execute(insert(issued_tasks), [row])
+            is_gone = row["user_id"] in self._known.keeping(connection)
+            if not is_gone:
+                connection.execute(insert(issued_tasks), [row])
+        return not is_gone
 
     def claim(self, task_id: str, is_correct: bool, seconds: float, at: datetime) -> Claim:
         """Fix a task's completion; the first claim stands. With the counter as it is then."""

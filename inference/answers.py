@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from inference.challenge import Challenger
 from inference.learners import Ask
 from inference.models import Serving
-from inference.predictor import Answer, Cause, Reader, default
+from inference.predictor import Answer, Cause, Predictor, Reader, default
 from inference.waiting import Asked
 from schemas.events import Prediction, PredictionRequest
 from schemas.fields import Arm
+from streams.forgotten import NONE, Forgotten
 
 # A start beyond these is taken for one at them: requests are kept for a week.
 AHEAD, BEHIND = timedelta(minutes=5), timedelta(days=7)
@@ -30,10 +31,17 @@ class Answered:
 
 
 class Answers:
-    """``read`` reaches the store; ``challenger``, where there is one, has its learners."""
+    """``read`` reaches the store; ``challenger``, where there is one, has its learners;
+    ``forgotten`` tells who is forgotten, as of the last read."""
 
-    def __init__(self, read: Reader, challenger: Challenger | None = None) -> None:
-        self.read, self.challenger = read, challenger
+    def __init__(
+        self,
+        read: Reader,
+        challenger: Challenger | None = None,
+        forgotten: Callable[[], Forgotten] = lambda: NONE,
+    ) -> None:
+        self.read, self.challenger, self.forgotten = read, challenger, forgotten
+        self._dropped: tuple[Predictor | None, Forgotten] = (None, NONE)
 
     def of(
         self, ready: Sequence[tuple[Asked, str]], serving: Serving, now: datetime
@@ -64,11 +72,31 @@ class Answers:
         """An answer each; the cheap default where a request has expired."""
         expired = [r.expires_at is not None and r.expires_at < now for r in requests]
         asks = [ask_of(r, now) for r, late in zip(requests, expired, strict=True) if not late]
-        answers = iter(serving.predictor.answer(asks, self.read))
+        answers = iter(self.answers_to(asks, serving.predictor))
         return [
             default("expired before it was read", "expired") if late else next(answers)
             for late in expired
         ]
+
+    def answers_to(self, asks: Sequence[Ask], predictor: Predictor) -> list[Answer]:
+        """An answer each; who is forgotten is nobody. Where reading tells of more who are, all are
+        answered again."""
+        while True:
+            forgotten = self.forgotten()
+            self._drop(predictor, forgotten)
+            gone = [ask.user_id in forgotten for ask in asks]
+            here = [ask for ask, is_gone in zip(asks, gone, strict=True) if not is_gone]
+            unknown = [ask for ask, is_gone in zip(asks, gone, strict=True) if is_gone]
+            answers = iter(predictor.answer(here, self.read))
+            if self.forgotten() is forgotten:
+                others = iter(predictor.as_unknown(unknown))
+                return [next(others if is_gone else answers) for is_gone in gone]
+
+    def _drop(self, predictor: Predictor, forgotten: Forgotten) -> None:
+        """Once for each version and list: a version that was made ready may hold them again."""
+        if forgotten and self._dropped != (predictor, forgotten):
+            predictor.drop(forgotten)
+            self._dropped = (predictor, forgotten)
 
 
 def ask_of(request: PredictionRequest, now: datetime) -> Ask:

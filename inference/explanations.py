@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from inference.answers import ask_of, remarks, task_fields
+from inference.answers import Answers, ask_of, remarks, task_fields
 from inference.models import Serving
 from inference.predictor import Reader
 from inference.waiting import Asked
@@ -17,10 +17,10 @@ MOST_CELLS = 500
 
 
 class Explanations:
-    """``read`` reaches the store."""
+    """``read`` reaches the store; ``answers`` are predictions'."""
 
-    def __init__(self, read: Reader) -> None:
-        self.read = read
+    def __init__(self, read: Reader, answers: Answers) -> None:
+        self.read, self.answers = read, answers
 
     def of(self, one: Asked, lacks: str, serving: Serving, now: datetime) -> Reply:
         """The reply to a request that is no practice, without the completion that it lacks."""
@@ -38,7 +38,7 @@ class Explanations:
             words = [(cell.topic, cell.difficulty) for cell in request.candidates]
         ask = ask_of(request, now)
         asks = [replace(ask, topic=topic, difficulty=difficulty) for topic, difficulty in words]
-        answers = serving.predictor.answer(asks, self.read)
+        answers = self.answers.answers_to(asks, serving.predictor)
         cells = [
             ForecastCell(topic=each.topic, difficulty=each.difficulty, **answer.fields())
             for each, answer in zip(asks, answers, strict=True)
@@ -60,6 +60,8 @@ class Explanations:
         found = self.read({request.user_id: 0})
         if found is None:
             return refusal(request.request_id, "store unavailable")
+        if request.user_id in self.answers.forgotten():
+            return refusal(request.request_id, "forgotten learner: no history moved anything")
         explained = explain(serving.predictor, ask_of(request, now), found[1])
         answer = explained.answer
         return Why(

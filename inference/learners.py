@@ -165,10 +165,14 @@ class Learners:
         inputs = glance(self._memory, tasks, places, self.served.encoder)
         return self.served.step(inputs, np.arange(len(tasks))[:, None], self._of(states))[0]
 
+    def drop(self, users: Iterable[str]) -> None:
+        """Hold nothing of these any more."""
+        for user in users:
+            self._forget(user)
+
     def forget_all(self) -> None:
         """For a store whose numbers mean something else than before."""
-        for user in list(self._held):
-            self._forget(user)
+        self.drop(list(self._held))
 
     def _learn(self, new: History, asked: Collection[str]) -> None:
         users = set(new.users.tolist())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from inference.learners import Ask, Learners, milliseconds, rows_of
 from schemas.errors import ArtifactError
 from schemas.history import History
 from streams import history as store
+from streams.forgotten import NOBODY
 from training.artifacts import Artifact
 from training.metrics import DEFAULT_P, DEFAULT_SECONDS, Z_80, take
 from training.served import Opinion, Served
@@ -29,7 +30,7 @@ PORTION, TAKE_OVER_SECONDS = 16, 0.5
 
 Cause = Literal[
     "trained", "learner-unseen", "topic-unknown", "difficulty-unknown", "not-finite",
-    "store-away", "no-model", "expired", "challenger",
+    "store-away", "no-model", "expired", "challenger", "learner-forgotten",
 ]  # fmt: skip
 Numbers = tuple[float, float, float]
 
@@ -94,6 +95,20 @@ class Predictor:
     def learners_held(self) -> int:
         """How many learners' states are in memory."""
         return 0 if self._learners is None else len(self._learners)
+
+    def drop(self, forgotten: Container[str]) -> None:
+        """Hold nothing any more of who is forgotten."""
+        if self._learners is not None:
+            self._learners.drop([user for user in self._learners.users() if user in forgotten])
+
+    def as_unknown(self, asks: Sequence[Ask]) -> list[Answer]:
+        """One answer an ask, whose learners are forgotten: as of nobody's, without a history."""
+        asks = [replace(ask, user_id=NOBODY) for ask in asks]
+        found = self.predict(asks, [NOTHING] * len(asks))
+        return [
+            replace(answer, reason=f"forgotten learner, {answer.reason}", cause="learner-forgotten")
+            for answer in found
+        ]
 
     def words(self) -> list[tuple[str, str]]:
         """Every topic with every difficulty that the version knows."""

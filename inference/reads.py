@@ -15,7 +15,9 @@ from schemas.errors import Unreachable
 from schemas.history import History
 from schemas.settings import Settings
 from streams import database, declare, history, kafka
+from streams.forgotten import Forgotten
 from streams.health import Health
+from streams.known import Known
 from streams.patience import first_line
 from streams.store import Store
 from training.sequences import MAX_STEPS
@@ -37,10 +39,21 @@ class Reads:
         self.store, self.edge = Store(self.engine), kafka.admin(settings)
         self._again_at = self._topic_again_at = 0.0
         self._topic_id = ""
+        self._known = Known()
 
     def newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
         """The generation, and the completions of each learner numbered after the one given."""
-        return self._read(history.newer, self.engine, after, MAX_STEPS)
+        found = self._read(history.newer, self.engine, after, MAX_STEPS)
+        if found is None:
+            return None
+        generation, version, rows = found
+        if version != self._known.version:
+            self._read(self._known.now, self.engine)
+        return generation, rows
+
+    def forgotten(self) -> Forgotten:
+        """Who is forgotten, as of the last ``newer``."""
+        return self._known.list
 
     def positions(self) -> dict[int, int] | None:
         """Where recording stands: partition to the next offset."""

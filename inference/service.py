@@ -53,8 +53,8 @@ class Inference:
         self.reads = Reads(settings, patience.health)
         self.waiting = Waiting(self.reads.positions)
         challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
-        self.answers = Answers(self.reads.newer, challenger)
-        self.explanations = Explanations(self.reads.newer)
+        self.answers = Answers(self.reads.newer, challenger, self.reads.forgotten)
+        self.explanations = Explanations(self.reads.newer, self.answers)
         self.later: deque[tuple[Asked, str]] = deque()
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rich.progress import TimeRemainingColumn
+from sqlalchemy.exc import ProgrammingError
 
 from gateway import requests
 from gateway.numerals import plural
@@ -19,7 +20,9 @@ from schemas import codec, events
 from schemas.errors import UsageError
 from schemas.events import OffsetRange
 from schemas.settings import Settings
-from streams import log
+from streams import database, log
+from streams.forgotten import Forgotten
+from streams.known import Known
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,24 @@ def resolve(settings: Settings, wish: Wish, now: datetime) -> Range:
 
 def look(settings: Settings, spans: Sequence[OffsetRange], now: datetime) -> Survey:
     """What a range holds, with a bar while it is read."""
+    gone = _forgotten(settings)
     with progress(TimeRemainingColumn(compact=True)) as bars:
         bar = bars.add_task("reading the log", total=ranges.total(spans))
-        return survey.take(settings, spans, now, lambda done: bars.update(bar, completed=done))
+        return survey.take(
+            settings, spans, now, lambda done: bars.update(bar, completed=done), gone
+        )
+
+
+def _forgotten(settings: Settings) -> Forgotten:
+    engine = database.connect(settings.database_url.get_secret_value(), "cli")
+    try:
+        return Known().now(engine)
+    except ProgrammingError as error:
+        if not database.is_emptied(error):
+            raise
+        return Forgotten()  # a store without tables yet has forgotten nobody
+    finally:
+        engine.dispose()
 
 
 def request(found: Range, held: Survey, now: datetime) -> events.TrainRequest:
@@ -93,6 +111,8 @@ def words(facts: dict[str, Any]) -> str:
     for name in ("conflicts", "duplicates"):
         if skipped[name]:
             causes.append(plural(skipped[name], name[:-1]))
+    if skipped.get("forgotten"):
+        causes.append(f"{plural(skipped['forgotten'], 'message')} of forgotten learners")
     left_out = f" Left out: {', '.join(causes)}." if causes else " Nothing is left out."
     recorded = facts.get("recorded", facts["completions"])
     return f"{plural(facts['messages'], 'message')}, {plural(recorded, 'completion')}.{left_out}"

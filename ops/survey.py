@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ class Survey:
     bad: Counter[tuple[int, str]] = field(default_factory=Counter)
     duplicates: Counter[int] = field(default_factory=Counter)
     conflicts: Counter[int] = field(default_factory=Counter)
+    forgotten: Counter[int] = field(default_factory=Counter)
     completions: int = 0
 
     def facts(self) -> dict[str, Any]:
@@ -41,6 +42,7 @@ class Survey:
                 "bad": dict(sorted(causes.items())),
                 "duplicates": self.duplicates.total(),
                 "conflicts": self.conflicts.total(),
+                "forgotten": self.forgotten.total(),
             },
             "partitions": [self._partition(span) for span in self.spans],
         }
@@ -48,7 +50,7 @@ class Survey:
     def _partition(self, span: OffsetRange) -> dict[str, int]:
         p = span.partition
         bad = sum(count for (partition, _), count in self.bad.items() if partition == p)
-        left_out = bad + self.duplicates[p] + self.conflicts[p]
+        left_out = bad + self.duplicates[p] + self.conflicts[p] + self.forgotten[p]
         return {
             **span.model_dump(),
             "messages": self.messages[p],
@@ -56,6 +58,7 @@ class Survey:
             "bad": bad,
             "duplicates": self.duplicates[p],
             "conflicts": self.conflicts[p],
+            "forgotten": self.forgotten[p],
         }
 
 
@@ -64,15 +67,18 @@ def take(
     spans: Sequence[OffsetRange],
     now: datetime,
     advance: Callable[[int], None] = lambda _done: None,
+    forgotten: Container[str] = (),
 ) -> Survey:
-    """Read a range and judge it by numbering's rule; ``advance`` hears how far it is."""
+    """Read a range and judge it by numbering's rule; ``advance`` hears how far it is, what is of
+    these learners is left out."""
     found, publications = Survey(spans), Publications()
     for batch in log.read(settings, spans, now):
         found.messages.update(entry.partition for entry in batch)
         found.bad.update((e.partition, e.event.cause) for e in batch if isinstance(e.event, Bad))
-        publications.add(
-            (e.partition, e.at, e.event) for e in batch if not isinstance(e.event, Bad)
-        )
+        good = [(e.partition, e.at, e.event) for e in batch if not isinstance(e.event, Bad)]
+        gone = [each for each in good if each[2].user_id in forgotten]
+        found.forgotten.update(partition for partition, *_ in gone)
+        publications.add(each for each in good if each[2].user_id not in forgotten)
         advance(found.messages.total())
     settled = publications.settle()
     found.completions = len(settled.first)
@@ -83,7 +89,7 @@ def take(
 
 def table(facts: dict[str, Any]) -> Table:
     """A row a partition, and the sum."""
-    names = ("messages", "completions", "bad", "duplicates", "conflicts")
+    names = ("messages", "completions", "bad", "duplicates", "conflicts", "forgotten")
     shown = Table("partition", "offsets", *names, box=None, pad_edge=False, header_style="dim")
     for column in shown.columns[1:]:
         column.justify = "right"

@@ -1,4 +1,7 @@
-"""History read from the store, in its one order: the completions' numbers."""
+"""History read from the store, in its one order: the completions' numbers.
+
+Nobody's completions, whose learners are forgotten, are no part of it.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,21 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, String
 
 from schemas.history import History
+from streams.known import VERSION
 
 K = TypeVar("K")
 _COLUMNS = """number, user_id, topic, difficulty, extract(epoch FROM started_at)::float8,
     extract(epoch FROM completed_at)::float8, is_correct, actual_time_seconds, timed_out"""
-_ALL = text(f"SELECT {_COLUMNS} FROM completions WHERE number <= :upto ORDER BY number")  # noqa: S608
+_ALL = text(
+    f"SELECT {_COLUMNS} FROM completions WHERE number <= :upto AND user_id <> '' ORDER BY number"  # noqa: S608
+)
 _RECENT = text(
     """SELECT user_id FROM completions WHERE number > :after AND number <= :upto
-        GROUP BY user_id ORDER BY max(number) DESC"""
+        AND user_id <> '' GROUP BY user_id ORDER BY max(number) DESC"""
 )
-_WHOSE = text("SELECT number, user_id FROM completions WHERE number = ANY(:numbers)")
+_WHOSE = text(
+    "SELECT number, user_id FROM completions WHERE number = ANY(:numbers) AND user_id <> ''"
+)
 _COUNTS = text(
     """SELECT learner.id, (SELECT count(*) FROM (
         SELECT 1 FROM completions WHERE user_id = learner.id AND number <= :upto LIMIT :most
@@ -38,7 +46,7 @@ _OF_LEARNERS = text(
 ).bindparams(bindparam("users", type_=ARRAY(String)), bindparam("after", type_=ARRAY(BigInteger)))
 # Planned once a connection. One row at least, so that it tells of the generation too.
 _PREPARE_NEWER = f"""PREPARE newer (text[], bigint[], bigint) AS
-    SELECT (SELECT generation FROM numbering), new.* FROM (SELECT) AS once
+    SELECT (SELECT generation FROM numbering), ({VERSION}), new.* FROM (SELECT) AS once
     LEFT JOIN ({_NEWEST.format("$1", "$2", 2**62, "$3")}) AS new ON true ORDER BY new.number"""  # noqa: S608
 _NEWER = "EXECUTE newer (%s, %s, %s)"
 
@@ -100,15 +108,16 @@ def of_learners(engine: Engine, users: Sequence[str], newest: int, upto: int = 2
         return columns(connection.execute(_OF_LEARNERS, values).all())
 
 
-def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, History]:
-    """The generation of the numbers, and of each of these learners the ``newest`` completions that
-    were numbered after the one given, together in ascending number."""
+def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, int, History]:
+    """The generation of the numbers, the version of the list of the forgotten, and of each of these
+    learners the ``newest`` completions numbered after the one given, in ascending number."""
     with engine.connect() as connection:
         if "newer" not in connection.info:
             connection.exec_driver_sql(_PREPARE_NEWER)
             connection.info["newer"] = True
         rows = connection.exec_driver_sql(_NEWER, ([*after], [*after.values()], newest)).all()
-    return rows[0][0] or 0, columns([row[1:] for row in rows if row[1] is not None])
+    found = columns([row[2:] for row in rows if row[2] is not None])
+    return rows[0][0] or 0, rows[0][1] or 0, found
 
 
 def columns(rows: Sequence[Row[tuple[object, ...]]] | Sequence[tuple[object, ...]]) -> History:

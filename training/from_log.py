@@ -20,6 +20,7 @@ from schemas.events import TaskCompleted, TrainRequest
 from schemas.history import History
 from schemas.settings import Settings
 from streams import history, log
+from streams.forgotten import NONE, Forgotten
 from streams.patience import Stopped
 from streams.publications import Publications
 
@@ -52,9 +53,12 @@ class Columns:
             task.actual_time_seconds, bool(task.timed_out),
         )  # fmt: skip
 
-    def history(self, order: Ints, rows: int, seed: int) -> History:
-        """Numbered in this order of the rows as they were added; about ``rows`` of them."""
+    def history(self, order: Ints, rows: int, seed: int, forgotten: Forgotten = NONE) -> History:
+        """Numbered in this order of the rows as they were added; about ``rows`` of them, none of
+        whom is forgotten."""
         every = np.frombuffer(self._rows, dtype=_COLUMNS)
+        gone = [code for user, code in self._names[0].items() if user in forgotten]
+        order = order[~np.isin(every["user"][order], gone)]
         numbers = sampled(every["user"][order], rows, seed)
         found = every[order[numbers - 1]]
         names = [np.array(list(held), dtype=object) for held in self._names]
@@ -66,8 +70,11 @@ class Columns:
         return History(numbers, *words, *(found[name].copy() for name in facts))
 
 
-def read(settings: Settings, request: TrainRequest, stop: threading.Event) -> History:
-    """What a request that names a range of the log learns from.
+def read(
+    settings: Settings, request: TrainRequest, stop: threading.Event, forgotten: Forgotten = NONE
+) -> History:
+    """What a request that names a range of the log learns from: nothing of who is forgotten, which
+    the log still has.
 
     Raises ``Unreachable`` while Kafka is away, ``TrainingFailed`` where the range holds less than
     when it was asked for, ``Stopped`` where the service is asked to stop meanwhile.
@@ -88,7 +95,7 @@ def read(settings: Settings, request: TrainRequest, stop: threading.Event) -> Hi
         raise TrainingFailed(
             f"the range holds {len(first)} completions, {request.completions} when it was asked for"
         )
-    return columns.history(first, settings.train_rows, settings.seed)
+    return columns.history(first, settings.train_rows, settings.seed, forgotten)
 
 
 def sampled(users: Ints, rows: int, seed: int) -> Ints:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 import structlog
 
 from schemas import events
@@ -23,11 +24,14 @@ from schemas.history import History
 from schemas.settings import Settings
 from streams import database, history, kafka
 from streams.common_metrics import reached
+from streams.forgotten import Forgotten
+from streams.known import Known
 from streams.patience import Patience, Stopped, first_line
 from streams.store import Store
 from training import artifacts, from_log, meters, versions
 from training.announce import Announcer
 from training.gate import UNCOMPARED, Rule, Verdict
+from training.metrics import take
 from training.promotion import Gate
 from training.record import Record
 from training.registry import Ended, Registry
@@ -58,6 +62,7 @@ class Job:
         self.settings, self.patience = settings, patience
         self.store, self.registry = store, registry
         self.announcer, self.fitter = announcer, fitter
+        self._known = Known()
         rule = Rule(settings.gate_margin, settings.gate_rows, settings.seed)
         # Two: the version that serves, and the best, which are often one.
         self.load = lru_cache(maxsize=2)(partial(load, registry.root_url))
@@ -101,10 +106,13 @@ class Job:
     def _publish(self, request: TrainRequest) -> Ended:
         from training import export  # TensorFlow: only in this process
 
-        past, generation = self._past(request)
-        fitted = self._fitted(request, past, generation)
+        past, generation, fitted = self._learned(request)
         newest = float(past.completed_at.max())
-        metadata = fitted.metadata() | {
+        # What is numbered up to there is learned, or is nobody's.
+        upto = {} if generation is None else {"completions": request.completions}
+        metadata = {
+            **fitted.metadata(),
+            **upto,
             artifacts.NEWEST_COMPLETED_AT: newest,
             GENERATION: generation,
             LEARNED_FROM: request.data.model_dump(mode="json", by_alias=True),
@@ -122,6 +130,32 @@ class Job:
         self._prune()
         return ended
 
+    def _learned(self, request: TrainRequest) -> tuple[History, int | None, Any]:
+        """What was learned, of which generation, and the version that has; nothing of it from who
+        is forgotten, also meanwhile."""
+        while True:
+            past, generation = self._past(request)
+            fitted = self._fitted(request, past, generation)
+            if len(self._remembered(past)) == len(past):
+                return past, generation, fitted
+            log.info("training again, without who was forgotten", request_id=request.request_id)
+
+    def _remembered(self, past: History) -> History:
+        """Without the rows of who is forgotten."""
+        forgotten = self._forgotten()
+        users, whose = np.unique(past.users.astype(str), return_inverse=True)
+        kept = np.array([user not in forgotten for user in users.tolist()], dtype=np.bool_)
+        return past if kept.all() else take(past, kept[whose])
+
+    def _forgotten(self) -> Forgotten:
+        """Who is forgotten by now. What was learned from them is nothing to go on from: where there
+        are more, the next training is one from nothing."""
+        before = self._known.version
+        found = self._stored(self._known.now, self.registry.engine)
+        if self._known.version != before:
+            self.fitter.forget()
+        return found
+
     def _verdict(self, record: Record, past: History, generation: int | None) -> Verdict:
         """Rows of a range of the log have numbers of their own: no version can tell by them what
         it has learned, so nothing is compared, and the range is nothing to compare with later."""
@@ -132,8 +166,10 @@ class Job:
     def _past(self, request: TrainRequest) -> tuple[History, int | None]:
         """What to learn from: a range of the log, or the store as of one generation, and which."""
         if request.data.source == "log":
-            read, stop = from_log.read, self.patience.stop
-            past = self.patience.call("kafka", kafka.is_away, read, self.settings, request, stop)
+            past = self.patience.call(
+                "kafka", kafka.is_away, from_log.read, self.settings, request, self.patience.stop,
+                self._forgotten(),
+            )  # fmt: skip
             return past, None
         while True:
             generation = self._await_store(request.completions)
@@ -142,7 +178,7 @@ class Job:
                 self.settings.train_rows, self.settings.seed,
             )  # fmt: skip
             if self._stored(self.store.standing)[0] == generation:
-                return past, generation
+                return self._remembered(past), generation
 
     def _fitted(self, request: TrainRequest, past: History, generation: int | None) -> Any:
         from training.deep import Watcher

@@ -82,19 +82,19 @@ def test_what_is_newer_of_each_learner_and_the_generation(engine: Engine) -> Non
     whole = history.of_learners(engine, ["learner-1", "learner-2"], ROWS)
     ones = whole.numbers[whole.users == "learner-1"]
     after = {"learner-1": int(ones[3]), "learner-2": 0, "nobody": 0}
-    found_generation, found = history.newer(engine, after, ROWS)
+    found_generation, _, found = history.newer(engine, after, ROWS)
     assert found_generation == generation
     assert found.numbers.tolist() == [
         n for n, user in zip(whole.numbers, whole.users, strict=True) if n > after[user]
     ]
     assert found.numbers[found.users == "learner-1"].tolist() == ones[4:].tolist()
-    _, few = history.newer(engine, {"learner-1": 0}, 2)
+    *_, few = history.newer(engine, {"learner-1": 0}, 2)
     assert few.numbers.tolist() == ones[-2:].tolist()
     assert few.seconds.tolist() == [5.0, 5.0]
 
 
 def test_nothing_newer_still_tells_the_generation(engine: Engine) -> None:
-    generation, found = history.newer(engine, {"nobody": 0}, 10)
+    generation, _, found = history.newer(engine, {"nobody": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
     assert history.newer(engine, {}, 10)[0] == generation
 
@@ -103,7 +103,7 @@ def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> Non
     reads = database.connect(
         engine.url.render_as_string(hide_password=False), "tests", pool=1, reads=True
     )
-    assert len(history.newer(reads, {"learner-1": 0}, 10)[1]) == 10
+    assert len(history.newer(reads, {"learner-1": 0}, 10)[2]) == 10
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
@@ -111,6 +111,6 @@ def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> Non
         history.newer(reads, {"learner-1": 0}, 10)
     assert database.is_emptied(error.value)
     database.migrate(engine)
-    generation, found = history.newer(reads, {"learner-1": 0}, 10)
+    generation, _, found = history.newer(reads, {"learner-1": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
     reads.dispose()

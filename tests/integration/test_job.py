@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -17,10 +18,17 @@ from onnx import helper, numpy_helper
 from ops import replay
 from schemas import topics
 from schemas.errors import ModelRejected, TrainingFailed
-from schemas.events import ModelMetrics, ModelUpdated, TaskCompleted, TrainRequest
+from schemas.events import (
+    LearnerForgotten,
+    ModelMetrics,
+    ModelUpdated,
+    TaskCompleted,
+    TrainRequest,
+)
 from schemas.history import History
 from schemas.settings import Settings
-from streams import declare, history, kafka
+from streams import declare, forgetting, history, kafka
+from streams.forgotten import LEARNER, seal
 from streams.health import Health
 from streams.numbering import Place, Publication
 from streams.patience import Patience
@@ -466,3 +474,50 @@ def test_a_training_from_the_log_is_nothing_that_others_go_on_from(
 
 def numbers(record: Record) -> list[float]:
     return list(record.column("number").tolist())
+
+
+def forget(site: Site, user: str) -> None:
+    """Onto the list only: what is not erased yet is not learned either."""
+    salt = "0b" * 32
+    values = {"learner": seal(salt, LEARNER, user), "salt": salt, "forgotten_at": NOW}
+    forgetting.add(site.store.engine, [LearnerForgotten.model_validate(values)])
+
+
+class Meanwhile:
+    """A fitter during whose first training a learner is forgotten."""
+
+    def __init__(self, site: Site, fitter: Fitter, user: str) -> None:
+        self.site, self.fitter, self.user = site, fitter, user
+        self.learned: list[set[str]] = []
+
+    def fit(self, past: History, *args: Any, **more: Any) -> Any:
+        fitted = self.fitter.fit(past, *args, **more)
+        if not self.learned:
+            forget(self.site, self.user)
+        self.learned.append(set(past.users))
+        return fitted
+
+    def forget(self) -> None:
+        self.fitter.forget()
+
+
+def test_who_is_forgotten_is_learned_no_more_not_even_by_warm_weights(
+    site: Site, fitter: Fitter
+) -> None:
+    job = site.job(fitter)
+    site.published(job, 60)
+    first, second = sorted(set(PAST.users))[:2]
+    forget(site, first)
+    updated = site.published(job, 65)
+    assert (updated.users, updated.completions) == (5, 65)
+    metadata = site.artifact(updated).metadata
+    assert first not in json.dumps(metadata)
+    assert second in json.dumps(metadata)
+    epochs = [event for event in site.progress("count-65") if event["state"] == "epoch"]
+    assert {event["epochs"] for event in epochs} == {EPOCHS}
+
+    meanwhile = Meanwhile(site, fitter, second)
+    updated = site.published(site.job(meanwhile), 70)
+    everybody = set(PAST.users) - {first}
+    assert meanwhile.learned == [everybody, everybody - {second}]
+    assert second not in json.dumps(site.artifact(updated).metadata)

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, insert, select, text
 
 from schemas.events import TaskCompleted
 from schemas.tables import calibrations, metadata, predictions
-from streams import database, store
+from streams import database, history, known, store
 from streams.numbering import Place, Publication
 from streams.scores import Scores
 from tests.running import task
@@ -67,6 +67,19 @@ def test_tables_of_a_later_version_stay_as_they_are(database_url: str) -> None:
     engine.dispose()
 
 
+def test_services_started_before_the_tables_are_migrated_know_nobody_forgotten(
+    engine: Engine,
+) -> None:
+    """Only streams migrates."""
+    store.Store(engine).record([], None)
+    _downgrade(engine, "0006")
+    assert not known.Known().now(engine)
+    assert history.newer(engine, {"ann": 0}, 10)[1] == 0
+    database.migrate(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
 def test_what_was_scored_before_has_its_topic_and_its_calibration(database_url: str) -> None:
     """The migration fills what scoring would have kept."""
     engine = database.connect(database_url, "tests")
@@ -77,16 +90,20 @@ def test_what_was_scored_before_has_its_topic_and_its_calibration(database_url: 
     kept = _kept(engine)
     assert {topic for _, topic, *_ in kept[0]} == {"topic-a", "topic-b", None}
     assert sum(row.rows for row in kept[1]) == 40
+    _downgrade(engine, "0004")
+    database.migrate(engine)
+    assert _kept(engine) == kept
+    engine.dispose()
+
+
+def _downgrade(engine: Engine, revision: str) -> None:
     with engine.connect() as connection:
         config = Config()
         folder = Path(database.__file__).parent / "migrations"
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
-        command.downgrade(config, "0004")
+        command.downgrade(config, revision)
         connection.commit()
-    database.migrate(engine)
-    assert _kept(engine) == kept
-    engine.dispose()
 
 
 def _practise(engine: Engine, n: int) -> None:

@@ -96,11 +96,11 @@ def test_a_dry_run_says_what_is_left_out_and_changes_nothing(declared: Settings)
     found = json.loads(result.stdout)
     assert (found["messages"], found["completions"]) == (6, 2)
     bad = {"invalid": 1, "not-json": 1}
-    assert found["skipped"] == {"bad": bad, "duplicates": 1, "conflicts": 1}
+    assert found["skipped"] == {"bad": bad, "duplicates": 1, "conflicts": 1, "forgotten": 0}
     assert [found["partitions"][p]["completions"] for p in (1, 4)] == [1, 1]
     assert found["partitions"][4] == {
         "partition": 4, "first": 0, "end": 2, "messages": 2, "completions": 1, "bad": 0,
-        "duplicates": 0, "conflicts": 1,
+        "duplicates": 0, "conflicts": 1, "forgotten": 0,
     }  # fmt: skip
     assert values_of(declared, topics.TRAIN_REQUEST) == []
     shown = CliRunner().invoke(

@@ -18,13 +18,22 @@ from sqlalchemy import text
 
 from inference.models import Models
 from inference.service import MOST_LATER, Inference
-from inference.waiting import first_of
+from inference.waiting import Asked, first_of
 from schemas import codec, topics
 from schemas.codec import Raw
 from schemas.errors import Unreachable
-from schemas.events import Candidate, ModelMetrics, ModelUpdated, PredictionRequest, TaskCompleted
+from schemas.events import (
+    Candidate,
+    LearnerForgotten,
+    ModelMetrics,
+    ModelUpdated,
+    PredictionRequest,
+    TaskCompleted,
+)
+from schemas.replies import Refusal
 from schemas.settings import Settings
-from streams import database, declare, kafka, tails
+from streams import database, declare, forgetting, kafka, tails
+from streams.forgotten import LEARNER, seal
 from streams.health import Health
 from streams.numbering import Place, Publication, Stands
 from streams.patience import Patience
@@ -453,3 +462,39 @@ def test_expired_requests_get_the_cheap_default(inference: Inference, settings: 
     handle(inference, [asked("r1", expires_at=datetime(2020, 1, 1, tzinfo=UTC))])
     (answer,) = values_of(settings, topics.PREDICTION)
     assert answer["reason"] == "expired before it was read"
+
+
+def test_a_running_worker_drops_who_is_forgotten_with_its_next_batch(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    store = Store(database.connect(settings.database_url.get_secret_value(), "tests"))
+    store.prepare(5)
+    user, past = "user-1", NOW - timedelta(hours=1)
+    done = [task(f"h{n}", user_id=user, completed_at=past.isoformat()) for n in range(4)]
+    events = [TaskCompleted.model_validate_json(json.dumps(each)) for each in done]
+    store.record([Publication(each, Place(0, n)) for n, each in enumerate(events)], None)
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    handle(inference, [asked("before", user_id=user)])
+    predictor = models.current.predictor
+    assert predictor.learners_held == 1
+
+    salt = "0b" * 32
+    values = {"learner": seal(salt, LEARNER, user), "salt": salt, "forgotten_at": NOW}
+    forgetting.add(store.engine, [LearnerForgotten.model_validate(values)])
+    handle(inference, [asked("after", user_id=user), asked("stranger", user_id="nobody")])
+    assert predictor.learners_held == 0
+    answers = {a["request_id"]: a for a in values_of(settings, topics.PREDICTION)}
+    before, after, stranger = (answers[name] for name in ("before", "after", "stranger"))
+    assert (before["history_length"], after["history_length"]) == (4, 0)
+    assert after["reason"].startswith("forgotten learner, trained on")
+    assert after["p_correct"] == pytest.approx(stranger["p_correct"])
+    assert after["expected_seconds"] == pytest.approx(stranger["expected_seconds"])
+    assert before["p_correct"] != pytest.approx(after["p_correct"])
+
+    raw = asked("why", user_id=user, purpose="why")
+    request = PredictionRequest.model_validate_json(raw.value or b"")
+    reply = inference.explanations.of(Asked(request, raw), "", models.current, NOW)
+    assert isinstance(reply, Refusal)
+    assert reply.reason.startswith("forgotten learner")
+    store.engine.dispose()
