@@ -12,6 +12,7 @@ from gateway import away
 from ops import (
     commands_bench,
     commands_data,
+    commands_forget,
     commands_letters,
     commands_models,
     commands_operate,
@@ -33,6 +34,7 @@ for commands in (
     commands_models,
     commands_letters,
     commands_replay,
+    commands_forget,
     commands_services,
     commands_data,
     commands_bench,

@@ -60,6 +60,7 @@ def test_every_command_has_help(path: tuple[str, ...]) -> None:
     [
         (["watch"], "RETRACE_KAFKA_BOOTSTRAP is not set"),
         (["train"], "RETRACE_DATABASE_URL is not set"),
+        (["forget", "--yes", "ada"], "RETRACE_DATABASE_URL is not set"),
         (["simulate", "--completions", "1"], "RETRACE_KAFKA_BOOTSTRAP is not set"),
     ],
 )
