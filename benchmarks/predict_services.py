@@ -24,6 +24,7 @@ from gateway import requests
 from ops import train
 from ops.processes import Process
 from schemas import topics
+from schemas.events import TrainRequest
 from schemas.settings import PREFIX, Settings
 from streams import declare, kafka
 
@@ -83,9 +84,10 @@ def _has_members(edge: AdminClient, group: str) -> bool:
     return any(member.assignment.topic_partitions for member in described.members)
 
 
-def train_once(settings: Settings, running: Running) -> None:
-    """A manual training to its end; raises MeasurementFailed where it does not end well."""
-    wanted = requests.request(settings, datetime.now(UTC))
+def train_once(settings: Settings, running: Running, wanted: TrainRequest | None = None) -> None:
+    """A training to its end, by hand where none is ``wanted``; raises MeasurementFailed where it
+    does not end well."""
+    wanted = wanted or requests.request(settings, datetime.now(UTC))
     outcome = train.publish_and_wait(settings, wanted, lambda _: running.check())
     if outcome.state == "failed":
         raise MeasurementFailed(f"a training failed: {outcome.reason}")

@@ -20,7 +20,7 @@ def size(completions: int) -> dict[str, Any]:
     latency = {"p50": 2.0, "p95": 4.0, "p99": 8.25, "max": 9.0}
     return {
         "completions": completions, "learners": 100, "bytes_per_completion": 231.4,
-        "trainings": {"cold_seconds": 21.04, "warm_seconds": 1.5, "cpu_seconds": 4.0},
+        "trainings": {"cold_seconds": 21.04, "warm_seconds": 1.5, "warm_cpu_seconds": 4.0},
         "predictions": {
             "warm": latency, "cold": latency, "cpu_ms": 1.25, "saturated_per_second": 5500,
         },
