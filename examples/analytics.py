@@ -141,7 +141,7 @@ def main() -> None:
     consumer = Consumer(
         {
             "bootstrap.servers": told.bootstrap,
-            "group.id": told.prefix + "example-analytics",
+            "group.id": told.prefix + "analytics-example",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,

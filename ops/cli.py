@@ -17,6 +17,7 @@ from ops import (
     commands_models,
     commands_operate,
     commands_replay,
+    commands_security,
     commands_services,
 )
 from schemas.errors import RetraceError
@@ -36,6 +37,7 @@ for commands in (
     commands_replay,
     commands_forget,
     commands_services,
+    commands_security,
     commands_data,
     commands_bench,
 ):

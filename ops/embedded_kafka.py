@@ -17,6 +17,7 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -92,14 +93,25 @@ class EmbeddedKafka:
         if not answers(self.port):
             return False
         try:
-            client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+            client = AdminClient(self.client())
             return bool(client.list_topics(timeout=2.0).brokers)
         except KafkaException:
             return False
 
+    def properties(self, data: Path) -> str:
+        """The text of ``server.properties`` for this data folder."""
+        return server_properties(self.port, self.controller_port, data)
+
+    def formatted_with(self) -> tuple[str, ...]:
+        """More that the storage is formatted with; users, where the broker knows any."""
+        return ()
+
+    def client(self) -> dict[str, Any]:
+        """How to ask whether it is up."""
+        return {"bootstrap.servers": self.bootstrap, "log_level": 0}
+
     def _write_configuration(self) -> None:
-        properties = server_properties(self.port, self.controller_port, self._data)
-        (self.directory / "server.properties").write_text(properties)
+        (self.directory / "server.properties").write_text(self.properties(self._data))
         (self.directory / "log4j2.properties").write_text(
             logging_config(self.directory / "logs" / "server.log")
         )
@@ -108,11 +120,11 @@ class EmbeddedKafka:
         aside = self.directory / "data.new"
         shutil.rmtree(aside, ignore_errors=True)
         config = self.directory / "format.properties"
-        config.write_text(server_properties(self.port, self.controller_port, aside))
+        config.write_text(self.properties(aside))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
         arguments = ("format", f"--cluster-id={cluster}", "--config", str(config))
-        argv = self._jvm(options, "kafka.tools.StorageTool", *arguments)
+        argv = self._jvm(options, "kafka.tools.StorageTool", *arguments, *self.formatted_with())
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         if result.returncode:
             reason = (result.stderr or result.stdout).strip().splitlines()

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     kafka_ssl_ca: str = Field("", description="File of the certificate authority for TLS.")
     kafka_ssl_certificate: str = Field("", description="File of the client's certificate, if any.")
     kafka_ssl_key: str = Field("", description="File of the client's private key, if any.")
+    kafka_ssl_check_hostname: bool = Field(
+        True, description="Whether the broker's certificate has to name the broker's host."
+    )
     kafka_replication: int = Field(
         -1, ge=-1, le=9, description="Replicas of each topic it creates; -1: the broker's default."
     )

@@ -205,6 +205,11 @@ ALL: tuple[Topic, ...] = (
     LETTER_REDRIVEN,
     LEARNER_FORGOTTEN,
 )
+# The counting table's log, which Faust names after its app; no part of the contract.
+COUNTER_CHANGELOG = Topic(
+    "retrace-count-state-changelog", None, None, 1, None, "streams", compacted=True
+)
+EVERY = (*ALL, COUNTER_CHANGELOG)
 # What consumers of ours read and bury from: a dead letter may be sent back to these and no other.
 REDRIVABLE = (TASK_COMPLETED, COMPLETIONS, TRAIN_REQUEST, PREDICTION_REQUEST, PREDICTION)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import ssl
 import sys
 import threading
 import time
@@ -24,7 +23,7 @@ from schemas import topics
 from schemas.codec import Raw
 from schemas.errors import MachineError
 from schemas.settings import Settings
-from streams import database, declare, kafka, probe
+from streams import database, declare, kafka, probe, security
 from streams import health as health_edge
 from streams.beside import Forget, Keep, Record, Watch
 from streams.count import GROUP, Count
@@ -179,7 +178,7 @@ def _credentials(settings: Settings) -> Any:
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
-    context = _tls(settings) if protocol.endswith("SSL") else None
+    context = security.context(settings)
     if protocol == "SSL":
         return faust.SSLCredentials(context)
     return faust.SASLCredentials(
@@ -188,13 +187,6 @@ def _credentials(settings: Settings) -> Any:
         mechanism=settings.kafka_sasl_mechanism,
         ssl_context=context,
     )
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.kafka_ssl_ca or None)
-    if settings.kafka_ssl_certificate:
-        context.load_cert_chain(settings.kafka_ssl_certificate, settings.kafka_ssl_key or None)
-    return context
 
 
 def run(settings: Settings) -> None:

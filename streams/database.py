@@ -23,11 +23,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, Unreachable
 
 MIGRATION_LOCK = 7_203_114
 # Else PostgreSQL may plan a prepared statement anew each time, which takes longer than running it.
 PLANNED_ONCE = " -c plan_cache_mode=force_generic_plan"
+NOT_PERMITTED = "42501"
 UNDEFINED = ("42P01", "42703")  # a table, a column
 
 
@@ -71,7 +72,8 @@ def connect(
 
 def is_away(error: BaseException) -> bool:
     """Whether waiting may help: the database is unreachable, restarting or overloaded."""
-    if isinstance(error, OperationalError | InterfaceError | InternalError | PoolTimeout):
+    waits = OperationalError | InterfaceError | InternalError | PoolTimeout | Unreachable
+    if isinstance(error, waits):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
@@ -109,13 +111,38 @@ def migrate(engine: Engine) -> None:
         connection.commit()
         try:
             config.attributes["connection"] = connection
-            if not is_later(MigrationContext.configure(connection).get_current_revision()):
-                command.upgrade(config, "head")
+            revision = _revision(connection)
+            if revision != head() and not is_later(revision):
+                _upgrade(connection, config, revision)
             connection.commit()
         finally:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
+
+
+def _revision(connection: Connection) -> str | None:
+    try:
+        return MigrationContext.configure(connection).get_current_revision()
+    except ProgrammingError as error:
+        raise _not_permitted(error, "hidden from this user") from None
+
+
+def _upgrade(connection: Connection, config: Config, revision: str | None) -> None:
+    try:
+        command.upgrade(config, "head")
+    except ProgrammingError as error:
+        raise _not_permitted(error, f"of revision {revision}, not {head()}") from None
+
+
+def _not_permitted(error: ProgrammingError, how: str) -> Exception:
+    """What waits for an operator, where it is for lack of rights; else the error itself."""
+    if getattr(error.orig, "pgcode", None) != NOT_PERMITTED:
+        return error
+    return Unreachable(
+        f"The store's tables are {how}, and this user may not change them. Let their owner run "
+        "`retrace prepare`, and what `retrace roles` prints."
+    )
 
 
 def is_later(revision: str | None) -> bool:

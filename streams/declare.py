@@ -10,10 +10,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from schemas import topics
 from schemas.errors import TopicMismatch, Unreachable
 from schemas.settings import Settings
-from streams.kafka import admin
+from streams.kafka import REFUSALS, admin
 
-COUNTER_CHANGELOG = "retrace-count-state-changelog"
-_CHANGELOG = topics.Topic(COUNTER_CHANGELOG, None, None, 1, None, "streams", compacted=True)
+COUNTER_CHANGELOG = topics.COUNTER_CHANGELOG.name
 
 
 def declare(settings: Settings, timeout: float = 10.0) -> list[str]:
@@ -59,7 +58,13 @@ def create(edge: AdminClient, wanted: Sequence[tuple[str, topics.Topic]], replic
         try:
             future.result()
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                raise Unreachable(
+                    f"The topic {wanted[0][0]} is missing, or hidden from this user, who may not "
+                    "create it. Let an operator run `retrace prepare`, and `retrace acls`."
+                ) from None
+            if code != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
 
 
@@ -68,7 +73,10 @@ def partitions(edge: AdminClient | Consumer, timeout: float = 10.0) -> dict[str,
     try:
         found = edge.list_topics(timeout=timeout).topics
     except KafkaException as error:
-        raise Unreachable(f"Kafka does not answer: {error.args[0].str()}") from None
+        if not isinstance(edge, Consumer):
+            edge.poll(0)  # hears why
+        said = REFUSALS.take() or f"Kafka does not answer: {error.args[0].str()}"
+        raise Unreachable(said) from None
     return {name: len(topic.partitions) for name, topic in found.items()}
 
 
@@ -79,6 +87,5 @@ def topic_id(edge: AdminClient, name: str) -> str:
 
 
 def _named(settings: Settings) -> list[tuple[str, topics.Topic]]:
-    every = (*topics.ALL, _CHANGELOG)
     several = settings.kafka_partitions
-    return [(settings.topic_prefix + topic.name, topic.spread(several)) for topic in every]
+    return [(settings.topic_prefix + topic.name, topic.spread(several)) for topic in topics.EVERY]

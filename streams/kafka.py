@@ -24,10 +24,12 @@ from schemas.codec import Message, Raw
 from schemas.errors import ConfigurationError, Unreachable
 from schemas.settings import Settings
 from streams import common_metrics as metrics
+from streams import security
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger("retrace")
+REFUSALS = security.Refusals()  # of all clients of this process: they have the same settings
 # Errors that pass with time; librdkafka marks only some of them as retriable.
 PASSING = frozenset(
     {
@@ -61,30 +63,21 @@ PASSING = frozenset(
 
 
 def client(settings: Settings, **extra: Any) -> dict[str, Any]:
-    """librdkafka's configuration for any client; SASL and TLS settings pass through."""
+    """librdkafka's configuration for any client. Raises ``ConfigurationError``."""
     if not settings.kafka_bootstrap:
         raise ConfigurationError(
             "RETRACE_KAFKA_BOOTSTRAP is not set and no local stack runs. "
             "Set it, or start one with `retrace up`."
         )
-    config: dict[str, Any] = {
+    return {
         "bootstrap.servers": settings.kafka_bootstrap,
-        "security.protocol": settings.kafka_security_protocol,
         "reconnect.backoff.max.ms": 2000,
         "topic.metadata.refresh.interval.ms": 30_000,
         "log_level": 0,  # the probe and every failed call say it in our own log
-        "error_cb": lambda _error: None,
+        "error_cb": REFUSALS.hear,
+        **security.librdkafka(settings),
+        **extra,
     }
-    if settings.kafka_security_protocol.startswith("SASL"):
-        config["sasl.mechanism"] = settings.kafka_sasl_mechanism
-        config["sasl.username"] = settings.kafka_sasl_username
-        config["sasl.password"] = settings.kafka_sasl_password.get_secret_value()
-    files = {
-        "ssl.ca.location": settings.kafka_ssl_ca,
-        "ssl.certificate.location": settings.kafka_ssl_certificate,
-        "ssl.key.location": settings.kafka_ssl_key,
-    }
-    return {**config, **{key: file for key, file in files.items() if file}, **extra}
 
 
 def admin(settings: Settings) -> AdminClient:
