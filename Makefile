@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 FOLDERS := schemas streams training inference gateway ops benchmarks examples tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check format clean
+.PHONY: help run test chaos check audit format clean
 
 help:
 	@echo "make run     the whole system with simulated learners, on an embedded Kafka and PostgreSQL"
 	@echo "make test    all tests, on real servers (containers where Docker answers, else embedded)"
 	@echo "make chaos   the contract's guarantees under fire; CHAOS_SEED=2 another, CHAOS_SECONDS=1800 a soak"
 	@echo "make check   ruff, mypy strict, import contracts"
+	@echo "make audit   known vulnerabilities of the pinned versions, where their database can be reached"
 	@echo "make format  let ruff write the code's shape"
 	@echo "make clean   remove the environment; data in .retrace stays"
 
@@ -29,6 +30,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check $(FOLDERS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(VENV)/installed-dev
+	$(BIN)/python -m tests.audit
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix $(FOLDERS)

@@ -1,0 +1,76 @@
+"""Looks up known vulnerabilities of what ``constraints.txt`` pins: ``python -m tests.audit``.
+
+Exit code 1 for what is found and not passed over, 0 where nothing is, or where the database cannot
+be reached, which is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PINS, IGNORED = ROOT / "constraints.txt", ROOT / "ops" / "audit-ignored.txt"
+LINE = re.compile(r"(\S+) (\d{4}-\d{2}-\d{2}) (\S.*)")
+SECONDS = 300
+
+
+def ignored(text: str) -> dict[str, str]:
+    """Id to reason, of lines ``ID YYYY-MM-DD reason``. Raises ``ValueError`` for any other."""
+    found = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            match = LINE.fullmatch(line)
+            if match is None:
+                raise ValueError(f"{line!r} is not: ID YYYY-MM-DD reason")
+            found[match[1]] = match[3]
+    return found
+
+
+def judge(report: dict[str, Any], passed_over: dict[str, str]) -> tuple[list[str], list[str]]:
+    """What was found, a line each, and the names that could not be looked up."""
+    found, skipped = [], []
+    for package in report["dependencies"]:
+        if "skip_reason" in package:
+            skipped.append(package["name"])
+        for each in package.get("vulns", []):
+            if not {each["id"], *each["aliases"]} & passed_over.keys():
+                fixed = ", ".join(each["fix_versions"]) or "no version"
+                found.append(
+                    f"{package['name']} {package['version']}: {each['id']}, fixed by {fixed}"
+                )
+    return found, skipped
+
+
+def main() -> int:
+    """Ask, and say what came of it."""
+    passed_over = ignored(IGNORED.read_text())
+    argv = [
+        *(sys.executable, "-m", "pip_audit", "--requirement", str(PINS), "--no-deps"),
+        *("--disable-pip", "--progress-spinner", "off", "--format", "json"),
+    ]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+        report = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        print(f"not audited: the database did not answer in {SECONDS} s")
+        return 0
+    except ValueError:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        print(f"not audited: {lines[-1]}")
+        return 0
+    found, skipped = judge(report, passed_over)
+    for line in found:
+        print(line)
+    if skipped:
+        print(f"not audited: the database does not answer for {len(skipped)} of "
+              f"{len(report['dependencies'])} packages")  # fmt: skip
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
