@@ -12,6 +12,10 @@ def words(error: BaseException) -> str | None:
 
     if database.is_emptied(error):
         return OLD
+    if database.is_refused(error):
+        return f"PostgreSQL refuses this user: {first_line(error)}. Compare `retrace roles`."
+    if kafka.is_refused(error):
+        return f"Kafka refuses this user: {first_line(error)}. Compare `retrace acls --check`."
     for is_away, server, setting in (
         (database.is_away, "PostgreSQL", "RETRACE_DATABASE_URL"),
         (kafka.is_away, "Kafka", "RETRACE_KAFKA_BOOTSTRAP"),

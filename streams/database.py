@@ -83,6 +83,12 @@ def is_emptied(error: BaseException) -> bool:
     return isinstance(error, ProgrammingError) and getattr(error.orig, "pgcode", None) in UNDEFINED
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether this user may not do what was asked."""
+    code = getattr(getattr(error, "orig", None), "pgcode", None)
+    return isinstance(error, ProgrammingError) and code == NOT_PERMITTED
+
+
 def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:
     """Add rows in COPY's binary format, several times as fast as INSERT.
 
@@ -137,7 +143,7 @@ def _upgrade(connection: Connection, config: Config, revision: str | None) -> No
 
 def _not_permitted(error: ProgrammingError, how: str) -> Exception:
     """What waits for an operator, where it is for lack of rights; else the error itself."""
-    if getattr(error.orig, "pgcode", None) != NOT_PERMITTED:
+    if not is_refused(error):
         return error
     return Unreachable(
         f"The store's tables are {how}, and this user may not change them. Let their owner run "

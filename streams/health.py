@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streams.consumption import Consumption
 
 STUCK_AFTER = 120.0
+NOT_YET = "not reached yet"
 
 
 class Health:
@@ -33,7 +34,7 @@ class Health:
     def __init__(self, service: str, needs: tuple[str, ...] = ("kafka", "store")) -> None:
         self.service = service
         self._lock = threading.Lock()
-        self._states = {name: (False, "not reached yet", _now()) for name in needs}
+        self._states = {name: (False, NOT_YET, _now()) for name in needs}
         self._facts: dict[str, Any] = {}
         self._beat: float | None = None
         self.consumptions: list[Consumption] = []
@@ -43,7 +44,7 @@ class Health:
         metrics.STUCK.set_function(lambda: float(self.stuck() is not None))
 
     def set(self, dependency: str, ok: bool, detail: str = "") -> bool:
-        """Note a dependency's state; True where that changed."""
+        """Note a dependency's state; True where that changed, or is known for the first time."""
         with self._lock:
             before = self._states.get(dependency)
             if before is not None and before[0] == ok and (ok or before[1] == detail):
@@ -51,7 +52,7 @@ class Health:
             since = before[2] if before is not None and before[0] == ok else _now()
             self._states[dependency] = (ok, detail, since)
             metrics.UP.labels(dependency).set(ok)
-            return before is None or before[0] != ok
+            return before is None or before[0] != ok or before[1] == NOT_YET
 
     def note(self, **facts: Any) -> None:
         """Facts for ``status``: serving version, partitions, what runs now."""

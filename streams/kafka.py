@@ -30,6 +30,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger("retrace")
 REFUSALS = security.Refusals()  # of all clients of this process: they have the same settings
+NOT_PERMITTED = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
 # Errors that pass with time; librdkafka marks only some of them as retriable.
 PASSING = frozenset(
     {
@@ -111,6 +116,12 @@ def is_away(error: BaseException) -> bool:
         return False
     reason = error.args[0]
     return isinstance(reason, KafkaError) and (reason.retriable() or _is_transport(reason))
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether an ACL is missing for what was asked."""
+    reason = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return isinstance(reason, KafkaError) and reason.code() in NOT_PERMITTED
 
 
 def _is_transport(reason: KafkaError) -> bool:

@@ -9,10 +9,14 @@ import sqlalchemy
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
+from gateway import analytics, learners
+from gateway.audit import Actor, Audit
+from gateway.filters import Filters
 from ops import roles
 from schemas import access
 from schemas.errors import Unreachable
 from streams import database
+from streams.scores import Scores
 from streams.store import Store
 from tests.granted import database_users
 from tests.servers import fresh_database
@@ -126,3 +130,21 @@ def test_what_was_given_too_much_is_taken_back(url: str, users: dict[str, str]) 
         assert refused(users["inference"], "DELETE FROM audit") is None
         connection.exec_driver_sql(roles.sql())
     assert refused(users["inference"], "DELETE FROM audit") == NOT_PERMITTED
+
+
+def test_the_pages_and_scoring_ask_what_their_roles_may(users: dict[str, str]) -> None:
+    gateway = database.connect(users["gateway"], "tests")
+    lines = Audit(gateway, most=1)
+    lines.end(lines.begin(Actor("somebody", "here"), "train", "all"), "done", "")
+    assert [line.outcome for line in lines.newest(5)] == ["done"]
+    analytics.look(gateway, Filters(user="u", topic="t", version=1), 60)
+    analytics.look(gateway, Filters(), 60)
+    assert learners.named(gateway, "", 5) == []
+    assert learners.practised(gateway, "u") == {}
+    assert list(learners.newest(gateway, "u", 5)) == []
+    gateway.dispose()
+    streams = database.connect(users["streams"], "tests")
+    scores = Scores(streams, 60)
+    assert scores.score() == []
+    scores.prune()
+    streams.dispose()

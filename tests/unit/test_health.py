@@ -54,3 +54,11 @@ def test_only_what_stays_the_same_for_too_long_stands_still() -> None:
     assert not still.lasts({"p": 2}, 170.0)
     assert not still.lasts(None, 300.0)
     assert not still.lasts(None, 400.0)
+
+
+def test_the_first_reason_of_waiting_is_news() -> None:
+    health = Health("tests")
+    assert health.set("kafka", False, "refused")
+    assert not health.set("kafka", False, "refused")
+    assert not health.set("kafka", False, "away")
+    assert health.set("kafka", True)

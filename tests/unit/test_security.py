@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from psycopg2 import errors
+from sqlalchemy.exc import ProgrammingError
 
+from gateway import away
 from schemas.errors import ConfigurationError
 from schemas.settings import Settings
 from streams import kafka, security
@@ -82,3 +85,14 @@ def test_a_refusal_is_told_once() -> None:
     refusals.hear(KafkaError(KafkaError._AUTHENTICATION, text))
     assert refusals.take().startswith("Kafka refuses user or password (")
     assert refusals.take() == ""
+
+
+def test_a_missing_right_is_one_line_for_people() -> None:
+    refused = KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert "Compare `retrace acls --check`" in (away.words(refused) or "")
+    cause = errors.InsufficientPrivilege("permission denied for table audit")
+    cause.__setstate__({"pgcode": "42501"})
+    denied = ProgrammingError("SELECT", None, cause)
+    assert "Compare `retrace roles`" in (away.words(denied) or "")
+    other = KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    assert away.words(other) is None
