@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from gateway.models import Models
 from ops import acls
 from schemas import access, topics
-from schemas.errors import Unreachable
+from schemas.access import Grant
+from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import declare, kafka
 from tests.granted import database_users, with_tables
@@ -116,6 +117,19 @@ def test_a_role_is_refused_what_it_does_not_need(
     assert _refused_writes(mine, unsent) == set(unsent)
     groups = [g.name for g in access.grants(PREFIX) if (g.role, g.resource) == (role, "GROUP")]
     assert _refused_reads(mine, unread, (groups or ["none"])[0]) == set(unread)
+
+
+def test_what_was_given_too_much_is_told_and_stays(administrator: Settings) -> None:
+    extra = acls.binding(Grant("streams", "TOPIC", PREFIX + "of-others", "READ"), NAMED["streams"])
+    acls.apply(administrator, [extra])
+    wait_until(lambda: acls.difference(administrator, NAMED).too_much == (extra,))
+    acls.apply(administrator, acls.difference(administrator, NAMED).missing)
+    assert acls.difference(administrator, NAMED) == acls.Difference((), (extra,))
+
+
+def test_only_an_administrator_sees_acls(administrator: Settings, broker: SecuredKafka) -> None:
+    with pytest.raises(RetraceError, match="take the cluster's administrator"):
+        acls.difference(as_user(administrator, broker, NAMED["gateway"]), NAMED)
 
 
 def test_who_may_not_create_topics_is_told_who_may(

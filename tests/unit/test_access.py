@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from ops import acls, roles
+from ops.cli import app
 from schemas import access, tables, topics
 from schemas.access import Grant
 from schemas.errors import UsageError
@@ -92,3 +95,13 @@ def test_sql_names_no_password_and_no_rights_on_definitions() -> None:
     assert "PASSWORD" not in text.upper()
     granted = set(re.findall(r"^GRANT (.+) ON \w+ TO", text, flags=re.M))
     assert {each for one in granted for each in one.split(", ")} <= set(access.RIGHTS.values())
+
+
+def test_the_commands_print_what_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRACE_TOPIC_PREFIX", "p.")
+    run = CliRunner().invoke
+    assert run(app, ["acls"]).stdout.strip() == acls.script("p.", acls.users(()))
+    told = json.loads(run(app, ["acls", "--json", "--user", "streams=me"]).stdout)["grants"]
+    assert len(told) == len(access.grants("p."))
+    assert {each["user"] for each in told if each["role"] == "streams"} == {"me"}
+    assert run(app, ["roles"]).stdout.strip() == roles.sql()
