@@ -1,4 +1,4 @@
-"""A store made by its owner, and database users who are members of one role each."""
+"""Database users who are members of one role each."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from ops import roles
 from schemas import access
-from schemas.settings import Settings
-from tests.running import opened
 
 PASSWORD = "of-a-test"
-
-
-def with_tables(settings: Settings) -> None:
-    """As `retrace prepare` by the owner."""
-    store = opened(settings)
-    store.prepare(settings.train_every)
-    store.engine.dispose()
 
 
 @contextmanager

@@ -3,6 +3,9 @@ what it needs, and is refused the rest."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,9 +22,9 @@ from schemas import access, topics
 from schemas.access import Grant
 from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
-from streams import declare, kafka
-from tests.granted import database_users, with_tables
-from tests.running import Service, publish, settings_of, task, values_of
+from streams import database, declare, kafka
+from tests.granted import database_users
+from tests.running import Service, environment, publish, settings_of, task, values_of
 from tests.secured import SecuredKafka, as_user, password, secured_kafka
 from tests.servers import fresh_database, wait_until
 
@@ -127,9 +130,11 @@ def test_what_was_given_too_much_is_told_and_stays(administrator: Settings) -> N
     assert acls.difference(administrator, NAMED) == acls.Difference((), (extra,))
 
 
-def test_only_an_administrator_sees_acls(administrator: Settings, broker: SecuredKafka) -> None:
+def test_only_an_administrator_adds_acls(administrator: Settings, broker: SecuredKafka) -> None:
+    mine = as_user(administrator, broker, NAMED["gateway"])
+    wanted = acls.binding(Grant("gateway", "TOPIC", PREFIX + "more", "READ"), NAMED["gateway"])
     with pytest.raises(RetraceError, match="take the cluster's administrator"):
-        acls.difference(as_user(administrator, broker, NAMED["gateway"]), NAMED)
+        acls.apply(mine, [wanted])
 
 
 def test_who_may_not_create_topics_is_told_who_may(
@@ -178,7 +183,9 @@ def test_the_whole_loop_with_the_least_rights(
             administrator, broker, NAMED[access.OPERATORS], database_url=SecretStr(url),
             data_dir=tmp_path,
         )  # fmt: skip
-        with_tables(own)
+        argv = [sys.executable, "-m", "ops.cli", "prepare", "--json"]
+        done = subprocess.run(argv, env=environment(own), capture_output=True, check=True)
+        assert json.loads(done.stdout) == {"created": [], "revision": database.head()}
         users = stack.enter_context(database_users(url))
         started = {}
         for role, process in PROCESSES.items():
