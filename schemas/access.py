@@ -132,7 +132,7 @@ DATABASE_ROLES = (*SERVICES, READERS)
 TABLES: dict[str, dict[str, str]] = {
     "alembic_version": dict.fromkeys(SERVICES, "S"),
     "completions": {
-        "streams": "SI", "training": "S", "inference": "S", "gateway": "S", READERS: "S",
+        "streams": "SIU", "training": "S", "inference": "S", "gateway": "S", READERS: "S",
     },
     "numbering": {"streams": "SIU", "training": "S", "inference": "S", "gateway": "S"},
     "cadences": {"streams": "SIUD", "gateway": "S"},
@@ -140,11 +140,12 @@ TABLES: dict[str, dict[str, str]] = {
     "train_requests": {"training": "SIU", "gateway": "S"},
     "models": {"training": "SIU", "gateway": "S"},
     "revisions": {"training": "SI", "gateway": "SI"},
-    "issued_tasks": {"gateway": "SIU"},
+    "issued_tasks": {"streams": "SD", "gateway": "SIU"},
     "predictions": {"streams": "SIUD", "gateway": "S"},
     "prediction_scores": {"streams": "SIUD", "gateway": "S"},
     "calibrations": {"streams": "SIUD", "gateway": "S"},
     "audit": {"gateway": "SIUD"},
+    "forgotten": {"streams": "SIU", "training": "S", "inference": "S", "gateway": "S"},
     "practice_tasks": {"gateway": "S", READERS: "S"},
     "embedding_model_tracker": {READERS: "S"},
 }  # fmt: skip
