@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.fields import Id
 
@@ -30,12 +30,6 @@ class Filters(BaseModel):
     topic: Id | None = None
     version: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     last: Literal["hour", "day", "week", "month"] = "day"
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: Any, info: Any) -> Any:
-        unset = USUAL if info.field_name == "last" else None
-        return value if value != "" else unset
 
     @property
     def span(self) -> timedelta:
@@ -67,9 +61,11 @@ class Filters(BaseModel):
 
 
 def read(said: Mapping[str, str]) -> tuple[Filters, list[str]]:
-    """What an address says, and the names of what could not be read and was left out."""
+    """What an address says, and the names of what could not be read and was left out; a field that
+    was left empty says nothing."""
+    said = {name: value for name, value in said.items() if value}
     try:
-        return Filters.model_validate(dict(said)), []
+        return Filters.model_validate(said), []
     except ValidationError as error:
         wrong = sorted({str(each["loc"][0]) for each in error.errors()})
     return Filters.model_validate({k: v for k, v in said.items() if k not in wrong}), wrong

@@ -201,8 +201,9 @@ def test_counting_survives_kill_9_and_duplicates(settings: Settings) -> None:
     chance = random.Random(7)
     tasks = [task(f"k{i}") for i in range(1000)]
     log = tasks + chance.sample(tasks, 50)
+    store = opened(settings)
+    store.prepare(5)
     with services(settings, "streams") as running:
-        store = opened(settings)
         for at in range(0, len(log), 350):
             publish(settings, *log[at : at + 350])
             before = store.standing()[1]
