@@ -47,6 +47,7 @@ class Asked:
     rate: float
     seconds: float
     learners: int
+    longest: int = LONGEST
 
 
 def run(asked: Asked, *, as_json: bool) -> None:
@@ -62,7 +63,7 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
         declare.declare(settings)
         store = Store(database.connect(settings.database_url.get_secret_value(), "bench"))
         store.prepare(settings.train_every)
-        rows, _ = predict_prefill.prefill(store, asked.learners, LONGEST)
+        rows, _ = predict_prefill.prefill(store, asked.learners, asked.longest)
         store.engine.dispose()
         with services(on, settings, SERVICES) as running, asking(settings, asked.learners) as asker:
             train_once(settings, running)

@@ -169,6 +169,9 @@ def pages(
     ] = 150,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long, each time.")] = 20,
     learners: Annotated[int, typer.Option(min=50, max=99_999, help="Who is asked about.")] = 1000,
+    longest: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Histories have 0 to so many tasks.")
+    ] = 40,
     as_json: Json = False,
 ) -> None:
     """What live viewers cost: milliseconds of a POST with nobody, viewers, and hidden tabs.
@@ -178,7 +181,7 @@ def pages(
     """
     from benchmarks import pages as command
 
-    asked = command.Asked(viewers, posts, rate, seconds, learners)
+    asked = command.Asked(viewers, posts, rate, seconds, learners, longest)
     command.run(asked, as_json=as_json)
 
 
