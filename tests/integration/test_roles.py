@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy
@@ -15,13 +17,17 @@ from gateway.filters import Filters
 from ops import roles
 from schemas import access
 from schemas.errors import Unreachable
-from streams import database
+from schemas.events import LearnerForgotten, TaskCompleted
+from streams import database, erasure, forgetting
+from streams.forgotten import LEARNER, Forgotten, seal
+from streams.numbering import Place, Publication
 from streams.scores import Scores
 from streams.store import Store
 from tests.granted import database_users
+from tests.running import task
 from tests.servers import fresh_database
 
-NOT_PERMITTED = "42501"
+NOT_PERMITTED, NOW = "42501", datetime.now(UTC)
 VIEWS = ("practice_tasks", "embedding_model_tracker")  # only read, by whomever
 TRIED = {
     "S": "SELECT FROM {table} LIMIT 0",
@@ -148,3 +154,18 @@ def test_the_pages_and_scoring_ask_what_their_roles_may(users: dict[str, str]) -
     assert scores.score() == []
     scores.prune()
     streams.dispose()
+
+
+def test_streams_erases_what_is_left_of_a_forgotten_learner(users: dict[str, str]) -> None:
+    store = Store(database.connect(users["streams"], "tests"))
+    event = TaskCompleted.model_validate_json(json.dumps(task("t1", user_id="ada")))
+    store.record([Publication(event, Place(0, 0))], None)
+    salt = "ab" * 32
+    ada = LearnerForgotten(learner=seal(salt, LEARNER, "ada"), salt=salt, forgotten_at=NOW)
+    assert forgetting.add(store.engine, [ada]) == 1
+    assert erasure.counts(store.engine, "ada")["completions"] == 1
+    for user, of in erasure.names(store.engine, Forgotten.of([ada])):
+        erasure.erase(store.engine, user, of)
+    forgetting.erased(store.engine, [ada.learner])
+    assert set(erasure.counts(store.engine, "ada").values()) == {0}
+    store.engine.dispose()
