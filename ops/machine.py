@@ -6,10 +6,11 @@ Every check raises ``MachineError`` with one line that says what to do.
 from __future__ import annotations
 
 import fcntl
+import random
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,8 @@ import psutil
 from schemas.errors import MachineError
 
 GIB = 1024**3
+PORTS = (10_000, 32_000)  # Linux takes those of outgoing connections from above
+_CHANCE = random.SystemRandom()
 
 
 def require_free_port(port: int, variable: str) -> None:
@@ -73,10 +76,13 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses now, and that no outgoing connection gets: who is started there
+    again finds it free."""
+    while True:
+        port = _CHANCE.randint(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
