@@ -21,6 +21,7 @@ STYLES = {
 }
 VERSIONS = "Versions, scored on completions before they learned them"
 MEASURES = {"log_loss": "log loss (nats, less is better)", "auc": "AUC (more is better)"}
+HIGHEST = {"auc": {"max": 1}}
 
 
 class Traffic:
@@ -50,6 +51,15 @@ def _time(who: Viewer, parts: int) -> dict[str, Any]:
     return axis
 
 
+def _moments(who: Viewer) -> dict[str, Any]:
+    """Up to the newest point: a single one would stand between yesterday and tomorrow."""
+    ends = {
+        ":min": "seen => isFinite(seen.max) ? Math.min(seen.min, seen.max - 6e5) : null",
+        ":max": "seen => isFinite(seen.max) ? seen.max + 6e4 : null",
+    }
+    return _time(who, 4) | ends
+
+
 def _bars(who: Viewer) -> dict[str, Any]:
     kinds = {"on time": {}, "open": {"opacity": 0.55}, "late": {"decal": {"symbol": "rect"}}}
     return {
@@ -69,7 +79,7 @@ class Versions:
     def __init__(self, who: Viewer) -> None:
         with card(VERSIONS, "wide"), ui.element("div").classes("pair"):
             self.plots = {
-                measure: Plot(who, f"{name} of versions by training time", _lines(who, name))
+                measure: Plot(who, f"{name} of versions by training time", _lines(who, measure))
                 for measure, name in MEASURES.items()
             }
 
@@ -80,11 +90,12 @@ class Versions:
             plot.show({} if why else seen.drawn[measure], why or empty)
 
 
-def _lines(who: Viewer, name: str) -> dict[str, Any]:
+def _lines(who: Viewer, measure: str) -> dict[str, Any]:
+    name = MEASURES[measure]
     return {
         "media": [{"query": {"maxWidth": 420}, "option": {"grid": {"top": 72}}}],  # two lines
-        "xAxis": _time(who, 4),
-        "yAxis": charts.upright(who, "value", name, scale=True),
+        "xAxis": _moments(who),
+        "yAxis": charts.upright(who, "value", name, scale=True, **HIGHEST.get(measure, {})),
         "series": [
             {"id": key, "name": label, "data": [], "symbol": symbol,
              "symbolSize": 14 if key == "serving" else 8 if dash == "none" else 4,
@@ -127,7 +138,7 @@ class Live:
 
 def _live(who: Viewer) -> dict[str, Any]:
     return {
-        "xAxis": _time(who, 4),
+        "xAxis": _moments(who),
         "yAxis": charts.upright(who, "value", "log loss (nats)", scale=True),
         "series": [
             {"id": "live", "name": "shown", "type": "line", "data": [], "symbolSize": 6,
