@@ -31,6 +31,11 @@ def check(settings: Settings) -> None:
         ):
             if not given:
                 raise ConfigurationError(f"{_variable(name)} is not set, and {protocol} needs it.")
+    elif settings.kafka_sasl_username or settings.kafka_sasl_password.get_secret_value():
+        raise ConfigurationError(
+            f"A SASL user or password is set, but {_variable('kafka_security_protocol')} is "
+            f"{protocol}, which sends neither. Use SASL_SSL."
+        )
     for name in FILES.values():
         file = getattr(settings, name)
         if file and not protocol.endswith("SSL"):

@@ -32,6 +32,8 @@ def made(**more: Any) -> Settings:
         ({"kafka_sasl_username": ""}, "RETRACE_KAFKA_SASL_USERNAME is not set, and SASL_SSL"),
         ({"kafka_sasl_password": ""}, "RETRACE_KAFKA_SASL_PASSWORD is not set, and SASL_SSL"),
         ({"kafka_ssl_ca": "/no/such"}, "RETRACE_KAFKA_SSL_CA: there is no file /no/such"),
+        ({"kafka_security_protocol": "PLAINTEXT"}, "PLAINTEXT, which sends neither"),
+        ({"kafka_security_protocol": "SSL"}, "SSL, which sends neither"),
         ({"kafka_ssl_key": __file__}, "set together"),
         ({"kafka_ssl_certificate": __file__}, "set together"),
         (
