@@ -90,10 +90,12 @@ def _of(role: str, prefix: str) -> Iterator[Grant]:
 
 
 def _of_replies(role: str, name: str) -> Iterator[Grant]:
-    """Who asks makes a topic for the answers; its name is the asker's."""
-    if role in ("gateway", "askers"):
+    """Who asks makes a topic for the answers; its name is the asker's. Gateways have theirs below
+    a name of their own: answers to others are not for them."""
+    own = {"gateway": name + "gateway-", "askers": name}
+    if role in own:
         for operation in ("READ", "CREATE", "DESCRIBE"):
-            yield Grant(role, "TOPIC", name, operation, prefixed=True)
+            yield Grant(role, "TOPIC", own[role], operation, prefixed=True)
     if role == "askers":
         yield Grant(role, "GROUP", name, "READ", prefixed=True)
     if role == "inference":
@@ -142,8 +144,8 @@ TABLES: dict[str, dict[str, str]] = {
     "revisions": {"training": "SI", "gateway": "SI"},
     "issued_tasks": {"streams": "SD", "gateway": "SIU"},
     "predictions": {"streams": "SIUD", "gateway": "S"},
-    "prediction_scores": {"streams": "SIUD", "gateway": "S"},
-    "calibrations": {"streams": "SIUD", "gateway": "S"},
+    "prediction_scores": {"streams": "SIU", "gateway": "S"},
+    "calibrations": {"streams": "SID", "gateway": "S"},
     "audit": {"gateway": "SIUD"},
     "forgotten": {"streams": "SIU", "training": "S", "inference": "S", "gateway": "S"},
     "practice_tasks": {"gateway": "S", READERS: "S"},

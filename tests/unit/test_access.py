@@ -51,7 +51,7 @@ def test_no_service_may_delete_or_make_topics_of_the_contract() -> None:
     for grant in access.grants():
         if grant.role != access.OPERATORS and grant.resource == "TOPIC":
             assert grant.operation not in ("DELETE", "DESCRIBE_CONFIGS")
-            assert grant.operation != "CREATE" or grant.name == "reply."
+            assert grant.operation != "CREATE" or grant.name.startswith("reply.")
 
 
 def test_the_prefix_is_before_every_name() -> None:
@@ -105,3 +105,8 @@ def test_the_commands_print_what_is_generated(monkeypatch: pytest.MonkeyPatch) -
     assert len(told) == len(access.grants("p."))
     assert {each["user"] for each in told if each["role"] == "streams"} == {"me"}
     assert run(app, ["roles"]).stdout.strip() == roles.sql()
+
+
+def test_a_gateway_reads_no_answers_to_others() -> None:
+    replies = {g.name for g in access.grants("p.") if g.role == "gateway" and "reply." in g.name}
+    assert replies == {"p.reply.gateway-"}
