@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PINS, IGNORED = ROOT / "constraints.txt", ROOT / "ops" / "audit-ignored.txt"
 LINE = re.compile(r"(\S+) (\d{4}-\d{2}-\d{2}) (\S.*)")
 SECONDS = 300
+AWAY = ("ConnectionError", "Timeout", "ServiceError", "HTTPError")
 
 
 def ignored(text: str) -> dict[str, str]:
@@ -46,6 +47,14 @@ def judge(report: dict[str, Any], passed_over: dict[str, str]) -> tuple[list[str
     return found, skipped
 
 
+def unread(error: str) -> int:
+    """No report came: for want of a database, which is told, or because the tool is broken."""
+    reason = (error.strip().splitlines() or ["no reason given"])[-1]
+    is_away = any(word in error for word in AWAY)
+    print(f"not audited: {reason}" if is_away else f"the audit failed: {reason}")
+    return int(not is_away)
+
+
 def main() -> int:
     """Ask, and say what came of it."""
     passed_over = ignored(IGNORED.read_text())
@@ -60,9 +69,7 @@ def main() -> int:
         print(f"not audited: the database did not answer in {SECONDS} s")
         return 0
     except ValueError:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        print(f"not audited: {lines[-1]}")
-        return 0
+        return unread(done.stderr)
     found, skipped = judge(report, passed_over)
     for line in found:
         print(line)

@@ -39,3 +39,9 @@ def test_an_exception_without_date_or_reason_is_refused(line: str) -> None:
 
 def test_the_list_in_use_can_be_read() -> None:
     audit.ignored(audit.IGNORED.read_text())
+
+
+def test_a_database_away_fails_nothing_but_a_broken_tool_does() -> None:
+    assert audit.unread("Traceback\nrequests.exceptions.ConnectionError: no name") == 0
+    assert audit.unread("No module named pip_audit") == 1
+    assert audit.unread("") == 1
