@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ PINS, IGNORED = ROOT / "constraints.txt", ROOT / "ops" / "audit-ignored.txt"
 LINE = re.compile(r"(\S+) (\d{4}-\d{2}-\d{2}) (\S.*)")
 SECONDS = 300
 AWAY = ("ConnectionError", "Timeout", "ServiceError", "HTTPError")
+
+
+class NoReport(Exception):
+    """What pip-audit said on standard error instead of a report."""
 
 
 def ignored(text: str) -> dict[str, str]:
@@ -56,27 +61,42 @@ def unread(error: str) -> int:
 
 
 def main() -> int:
-    """Ask, and say what came of it."""
+    """Ask, and say what came of it; of one package first, whether there is a database at all."""
     passed_over = ignored(IGNORED.read_text())
-    argv = [
-        *(sys.executable, "-m", "pip_audit", "--requirement", str(PINS), "--no-deps"),
-        *("--disable-pip", "--progress-spinner", "off", "--format", "json"),
-    ]
+    pins = [line for line in PINS.read_text().splitlines() if not line.startswith("#")]
+    found, skipped = list[str](), list[str]()
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
-        report = json.loads(done.stdout)
+        for asked in (pins[:1], pins):
+            found, skipped = judge(asks(asked), passed_over)
+            if skipped and asked is not pins:
+                print("not audited: the database does not answer")
+                return 0
     except subprocess.TimeoutExpired:
         print(f"not audited: the database did not answer in {SECONDS} s")
         return 0
-    except ValueError:
-        return unread(done.stderr)
-    found, skipped = judge(report, passed_over)
+    except NoReport as error:
+        return unread(str(error))
     for line in found:
         print(line)
     if skipped:
-        print(f"not audited: the database does not answer for {len(skipped)} of "
-              f"{len(report['dependencies'])} packages")  # fmt: skip
+        print(f"not audited: {len(skipped)} of {len(pins)} packages: {', '.join(skipped)}")
     return int(bool(found))
+
+
+def asks(pins: list[str]) -> dict[str, Any]:
+    """pip-audit's report of these. Raises NoReport, or TimeoutExpired after ``SECONDS``."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(pins))
+        file.flush()
+        argv = [
+            *(sys.executable, "-m", "pip_audit", "--requirement", file.name, "--no-deps"),
+            *("--disable-pip", "--progress-spinner", "off", "--format", "json"),
+        ]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        raise NoReport(done.stderr) from None
 
 
 if __name__ == "__main__":
