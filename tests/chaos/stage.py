@@ -7,10 +7,8 @@ Unlike the supervisor's children these stay down until told otherwise. They end 
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +24,7 @@ from sqlalchemy.engine import make_url
 from ops.embedded_kafka import EmbeddedKafka
 from ops.embedded_postgres import EmbeddedPostgres
 from ops.kafka_jars import kafka_libraries
+from ops.machine import free_port
 from ops.processes import Process, launch
 from schemas.settings import Settings
 from tests.chaos.journal import Journal
@@ -48,8 +47,12 @@ class Child:
         return self.process.name
 
     def start(self) -> None:
-        self.popen = launch(self.process, dict(self.process.env or os.environ), guarded=False)
-        self.wanted, self.frozen = True, False
+        """Nothing where it runs: of two who killed it, both start it again."""
+        if not self.runs():
+            environment = dict(self.process.env or os.environ)
+            self.popen = launch(self.process, environment, guarded=False)
+            self.frozen = False
+        self.wanted = True
 
     def runs(self) -> bool:
         return self.popen is not None and self.popen.poll() is None
@@ -91,11 +94,10 @@ class Stage:
 
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder, self.journal = folder, journal
-        ports = iter(quiet_ports(3))
         self.kafka = EmbeddedKafka(
-            folder / "kafka", next(ports), next(ports), libraries=kafka_libraries(print)
+            folder / "kafka", free_port(), free_port(), libraries=kafka_libraries(print)
         )
-        self.postgres = EmbeddedPostgres(folder / "postgres", next(ports))
+        self.postgres = EmbeddedPostgres(folder / "postgres", free_port())
         self.broker: Child | None = None
         self.database: Child | None = None
 
@@ -150,8 +152,7 @@ class Workers:
 
     def __init__(self, settings: Settings, journal: Journal) -> None:
         self.journal = journal
-        (port,) = quiet_ports(1)
-        ports = (settings.streams_port, port)
+        ports = (settings.streams_port, free_port())
         self.all = [
             Child(service("streams", settings.model_copy(update={"streams_port": port}), which))
             for which, port in enumerate(ports, 1)
@@ -219,15 +220,3 @@ def service(kind: str, settings: Settings, which: int) -> Process:
     argv = [sys.executable, "-m", "ops.cli", kind]
     name = f"{kind}-{which}"
     return Process(name, argv, environment(settings) | more, settings.data_dir / f"{name}.log")
-
-
-def quiet_ports(count: int) -> list[int]:
-    """Ports below those that outgoing connections get: a client that tries again and again to
-    reach a server that is down can otherwise be given that server's own port."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-    return found

@@ -10,10 +10,11 @@ import subprocess
 from pathlib import Path
 
 from ops.kafka_jars import kafka_libraries
+from ops.machine import free_port
 from schemas.settings import Settings
 from tests.chaos.cluster import NODES, Cluster
 from tests.chaos.journal import Journal
-from tests.chaos.stage import Child, Stage, Workers, quiet_ports, service
+from tests.chaos.stage import Child, Stage, Workers, service
 from tests.servers import START_SECONDS, wait_until
 
 STORE_MIB = 64
@@ -33,7 +34,7 @@ class Threefold(Stage):
     def __init__(self, folder: Path, journal: Journal) -> None:
         super().__init__(folder, journal)
         libraries = kafka_libraries(print)
-        self.cluster = Cluster(folder / "kafka", quiet_ports(2 * NODES), libraries)
+        self.cluster = Cluster(folder / "kafka", [free_port() for _ in range(2 * NODES)], libraries)
         self.nodes = [Child(node.process()) for node in self.cluster.nodes]
         self._mounted: Path | None = None
 
@@ -112,8 +113,7 @@ class Troupe(Workers):
 
 def _two(kind: str, settings: Settings) -> list[Child]:
     field = f"{kind}_port"
-    (port,) = quiet_ports(1)
-    ports = (getattr(settings, field), port)
+    ports = (getattr(settings, field), free_port())
     return [
         Child(service(kind, settings.model_copy(update={field: port}), which))
         for which, port in enumerate(ports, 1)
