@@ -20,6 +20,7 @@ from tests.chaos.plan import Hit
 from tests.chaos.stage import Child, Stage, Workers
 from tests.servers import wait_until
 
+CUT_SECONDS = 30.0  # workers may only just have been killed
 CUT_TABLES = ("numbering", "completions", "log_positions")
 ENDS_ALL = ("old state written", "offsets deleted")
 GROUPS = ("retrace-record", "retrace-count")
@@ -126,14 +127,14 @@ class Faults:
         with self.engine.connect() as connection:
             connection.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
             began, cut = time.monotonic(), []
-            while not cut and time.monotonic() < began + 5:
+            while not cut and time.monotonic() < began + CUT_SECONDS:
                 time.sleep(0.1)
                 cut = connection.execute(_CUT).all()
             connection.rollback()
         if cut:
             self.journal.fault(hit.kind, began, held=table, inside=[row[2] for row in cut])
         else:
-            self._skip(hit.kind, "no worker was in a transaction for 5 s")
+            self._skip(hit.kind, f"no worker was in a transaction for {CUT_SECONDS:.0f} s")
 
     def _write_old_state(self, hit: Hit) -> None:
         """As a zombie would; both workers die before they write anything newer."""
