@@ -15,7 +15,7 @@ from tests.chaos.stage import Child
 from tests.chaos.threefold import Threefold, Troupe
 from tests.servers import wait_until
 
-MOST_PUT_OFF, BACK_SECONDS = 60, 20.0
+BACK_SECONDS = 20.0
 MORE_FAULTS = (*FAULTS, "leaders moved", "inference killed", "gateway killed", "claim unpublished")
 
 
@@ -25,7 +25,6 @@ class SystemFaults(Faults):
     stage: Threefold
     workers: Troupe
     practice: Practice
-    _put_off = 0
 
     def add(self) -> None:
         """Know the further kinds."""
@@ -86,7 +85,7 @@ class SystemFaults(Faults):
         with httpx.Client(timeout=5.0, trust_env=False) as client:
             task_id = self.practice.issue(client)
             if task_id is None:
-                self._later_or_never(hit)
+                self._skip(hit, "the gateway gave no task")
                 return
             for node in self.stage.nodes:
                 node.freeze()
@@ -100,16 +99,8 @@ class SystemFaults(Faults):
         if claimed:
             self.journal.fault(hit.kind, began, task=task_id)
         else:
-            self._skip(hit.kind, "the gateway did not take the claim")
+            self._skip(hit, "the gateway did not take the claim")
         wait_until(self.stage.cluster.whole, 60)
-
-    def _later_or_never(self, hit: Hit) -> None:
-        """The gateway may only just have been killed."""
-        self._put_off += 1
-        if self._put_off > MOST_PUT_OFF:
-            self._skip(hit.kind, "the gateway gave no task")
-        else:
-            self._at(time.monotonic() + 1, lambda: self._do(hit))
 
     def _node(self, hit: Hit) -> Child:
         return self.stage.nodes[int(hit.share * len(self.stage.nodes))]

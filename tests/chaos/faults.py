@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
@@ -20,7 +21,8 @@ from tests.chaos.plan import Hit
 from tests.chaos.stage import Child, Stage, Workers
 from tests.servers import wait_until
 
-CUT_SECONDS = 30.0  # workers may only just have been killed
+CUT_SECONDS = 5.0
+TRIES, AGAIN_SECONDS = 4, 10.0
 CUT_TABLES = ("numbering", "completions", "log_positions")
 ENDS_ALL = ("old state written", "offsets deleted")
 GROUPS = ("retrace-record", "retrace-count")
@@ -39,6 +41,7 @@ class Faults:
         self.stage, self.settings, self.workers = stage, settings, workers
         self.engine, self.journal = engine, journal
         self.skipped: list[str] = []
+        self._tries: Counter[Hit] = Counter()
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._kinds: dict[str, Callable[[Hit], None]] = {
             "worker killed": self._kill,
@@ -68,11 +71,18 @@ class Faults:
         try:
             self._kinds[hit.kind](hit)
         except (KafkaException, SQLAlchemyError, AssertionError) as error:
-            self._skip(hit.kind, str(error))
+            self._skip(hit, str(error))
 
-    def _skip(self, kind: str, because: str) -> None:
-        self.skipped.append(kind)
-        self.journal.note("skipped", kind=kind, because=" ".join(because.split())[:300])
+    def _skip(self, hit: Hit, because: str) -> None:
+        """Again in a while; given up after some tries."""
+        self._tries[hit] += 1
+        over = self._tries[hit] == TRIES
+        what = "skipped" if over else "missed"
+        self.journal.note(what, kind=hit.kind, because=" ".join(because.split())[:300])
+        if over:
+            self.skipped.append(hit.kind)
+        else:
+            self._at(time.monotonic() + AGAIN_SECONDS, lambda: self._do(hit))
 
     def _at(self, when: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._later, (when, len(self._later) + id(action), action))
@@ -101,7 +111,7 @@ class Faults:
                 child.thaw()
                 self.journal.fault(hit.kind, began, worker=child.name)
             else:
-                self._skip(hit.kind, f"{child.name} was killed while it was frozen")
+                self._skip(hit, f"{child.name} was killed while it was frozen")
 
         self._at(began + hit.seconds, thaw)
 
@@ -134,14 +144,14 @@ class Faults:
         if cut:
             self.journal.fault(hit.kind, began, held=table, inside=[row[2] for row in cut])
         else:
-            self._skip(hit.kind, f"no worker was in a transaction for {CUT_SECONDS:.0f} s")
+            self._skip(hit, f"no worker was in a transaction for {CUT_SECONDS:.0f} s")
 
     def _write_old_state(self, hit: Hit) -> None:
         """As a zombie would; both workers die before they write anything newer."""
         began = time.monotonic()
         old = old_state(self.settings, hit.share)
         if old is None:
-            self._skip(hit.kind, "the table has no state yet")
+            self._skip(hit, "the table has no state yet")
             return
         for child in self.workers.all:
             child.freeze()
@@ -151,7 +161,7 @@ class Faults:
         self.workers.kill()
         self._start_later(0)
         if left:
-            self._skip(hit.kind, "Kafka did not take the old state")
+            self._skip(hit, "Kafka did not take the old state")
         else:
             self.journal.fault(hit.kind, began, of_offset=old.offset)
 
@@ -164,7 +174,7 @@ class Faults:
         try:
             wait_until(lambda: not deleted(admin, self.settings, groups), 15)
         except AssertionError:
-            self._skip(hit.kind, str(deleted(admin, self.settings, groups)))
+            self._skip(hit, str(deleted(admin, self.settings, groups)))
         else:
             self.journal.fault(hit.kind, began, groups=groups)
         self.workers.start()

@@ -79,25 +79,25 @@ class Trainings(threading.Thread):
         self._kinds["trainer killed: registered"] = self._kill_registered
 
     def run(self) -> None:
-        for kind in self.plan:
-            self._do(kind)
+        """All of the plan; what is missed comes again after the others."""
+        left = self.plan
+        for last in (*(False for _ in range(TRIES - 1)), True):
+            left = [kind for kind in left if not self._does(kind, last)]
 
-    def _do(self, kind: str) -> None:
+    def _does(self, kind: str, last: bool) -> bool:
         because = "no time is left for it"
-        for _ in range(TRIES):
-            if time.monotonic() > self.until:
-                break
-            began = time.monotonic()
+        if time.monotonic() < self.until:
             try:
                 self._await(lambda: len(self._up()) == 2, "both trainers up")
                 began = time.monotonic()
                 self.journal.fault(kind, began, **self._kinds[kind]())
-                return
+                return True
             except (Missed, SQLAlchemyError, KafkaException, RetraceError, OSError) as error:
                 because = " ".join(str(error).split())[:200]
-                self.journal.note("missed", kind=kind, because=because)
-        self.skipped.append(kind)
-        self.journal.note("skipped", kind=kind, because=because)
+        self.journal.note("skipped" if last else "missed", kind=kind, because=because)
+        if last:
+            self.skipped.append(kind)
+        return False
 
     def _kill_at(self, at: str) -> dict[str, Any]:
         """On the message that tells of the stage."""
@@ -207,6 +207,9 @@ class Trainings(threading.Thread):
         from gateway.models import Models
 
         models = Models(self.settings)
+        self._await(
+            lambda: len({u.event.version for u in self.hearing.updates}) > 1, "two versions"
+        )
         revisions, since = models.changing(), len(self.hearing.heard)
         held = revisions.rollback()
         models.announce(held)
