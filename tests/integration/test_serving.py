@@ -256,8 +256,8 @@ def test_a_damaged_version_never_replaces_a_working_one(
     folder = Path(settings.model_store_url(), "v000002")
     broken = dict(files)
     updated = _damaged(settings, broken, folder, damage)
-    models.wanted = updated
-    models.load()
+    models.wanted = updated  # loaded by the thread that follows, as any other
+    wait_until(lambda: models.patience.health.snapshot().get("model_problem"))
     assert serves(models, 1)
     problem = models.patience.health.snapshot()["model_problem"]
     assert "version 2 cannot be loaded" in problem
