@@ -17,8 +17,8 @@ import numpy as np
 from inference.learners import Ask, Learners, milliseconds, rows_of
 from schemas.errors import ArtifactError
 from schemas.history import History
-from streams import history as store
 from streams.forgotten import NOBODY
+from streams.history import NOTHING
 from training.artifacts import Artifact
 from training.metrics import DEFAULT_P, DEFAULT_SECONDS, Z_80, take
 from training.served import Opinion, Served
@@ -232,9 +232,6 @@ class Predictor:
         if self._served.encoder.users.index(ask.user_id):
             return f"{trained}, {reads}", "trained"
         return f"{trained}, learner not seen in training, {reads}", "learner-unseen"
-
-
-NOTHING = store.columns([])
 
 
 def of_lnirt(answer: Answer, reason: str) -> Answer | None:

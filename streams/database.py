@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from alembic import command
@@ -87,6 +88,17 @@ def is_refused(error: BaseException) -> bool:
     """Whether this user may not do what was asked."""
     code = getattr(getattr(error, "orig", None), "pgcode", None)
     return isinstance(error, ProgrammingError) and code == NOT_PERMITTED
+
+
+def rows(connection: Connection, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What an autocommitted read finds, without the description of its columns that SQLAlchemy
+    makes anew each time. Raises SQLAlchemy's errors."""
+    try:
+        cursor = connection.connection.cursor()
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
+    except psycopg2.Error:  # only SQLAlchemy itself gives up what the pool has of a lost server
+        return [tuple(row) for row in connection.exec_driver_sql(statement, tuple(values))]
 
 
 def copy(connection: Connection, table: str, columns: Sequence[str], rows: bytes) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, String
 
 from schemas.history import History
+from streams import database
 from streams.known import VERSION
 
 K = TypeVar("K")
@@ -115,8 +116,8 @@ def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, i
         if "newer" not in connection.info:
             connection.exec_driver_sql(_PREPARE_NEWER)
             connection.info["newer"] = True
-        rows = connection.exec_driver_sql(_NEWER, ([*after], [*after.values()], newest)).all()
-    found = columns([row[2:] for row in rows if row[2] is not None])
+        rows = database.rows(connection, _NEWER, ([*after], [*after.values()], newest))
+    found = NOTHING if rows[0][2] is None else columns([row[2:] for row in rows])
     return rows[0][0] or 0, rows[0][1] or 0, found
 
 
@@ -126,3 +127,6 @@ def columns(rows: Sequence[Row[tuple[object, ...]]] | Sequence[tuple[object, ...
     kinds = (np.int64, object, object, object, np.float64, np.float64, bool, np.float64, bool)
     arrays = [np.array(values, dtype=kind) for values, kind in zip(fields, kinds, strict=True)]
     return History(*arrays)
+
+
+NOTHING = columns([])

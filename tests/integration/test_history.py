@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from sqlalchemy import Engine, insert, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from schemas.tables import completions
 from streams import database, history
@@ -113,4 +113,22 @@ def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> Non
     database.migrate(engine)
     generation, _, found = history.newer(reads, {"learner-1": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
+    reads.dispose()
+
+
+def test_connections_that_were_lost_are_all_given_up_at_the_first_error(engine: Engine) -> None:
+    reads = database.connect(engine.url.render_as_string(hide_password=False), "lost", reads=True)
+    with reads.connect(), reads.connect():
+        pass
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'retrace-lost'"""
+            )
+        )
+    with pytest.raises(DBAPIError) as error:
+        history.newer(reads, {"learner-1": 0}, 10)
+    assert error.value.connection_invalidated
+    assert len(history.newer(reads, {"learner-1": 0}, 10)[2]) == 10
     reads.dispose()
