@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.history import History
 from streams import history as store
-from training.features import SCOPES, Memory, Tasks
+from training.features import SCOPES, Memory, Starts, Tasks
 from training.metrics import take
 from training.sequences import MAX_STEPS, MOST_DIFFICULTIES, MOST_TOPICS, Inputs, glance, walk
 from training.served import Opinion, Served, States, nothing_read
@@ -150,18 +150,24 @@ class Learners:
         states[GROUPS.index(ORDER)] = BLANK
         return GROUPS, self._said(tasks, places, states)
 
-    def _found(self, asks: Sequence[Ask]) -> tuple[Tasks, Ints]:
-        """Asks as tasks of slots, and the rows of their scopes [m, 4]."""
+    def _found(self, asks: Sequence[Ask]) -> tuple[Starts, Ints]:
+        """Asks as starts of slots, and the rows of their scopes [m, 4]."""
         held = [self._held.get(ask.user_id) for ask in asks]
         slots = np.array([BLANK if one is None else one.slot for one in held], dtype=np.int64)
-        tasks = self.served.encoder.tasks(rows_of(asks), slots)
+        tasks = self.served.encoder.starts(
+            slots,
+            [ask.user_id for ask in asks],
+            [ask.topic for ask in asks],
+            [ask.difficulty for ask in asks],
+            np.array([ask.started_at for ask in asks]),
+        )
         places = np.zeros((len(asks), len(SCOPES)), dtype=np.int64)
         for line, (one, keys) in enumerate(zip(held, _keys(tasks).tolist(), strict=True)):
             if one is not None:
                 places[line] = [one.row(key) for key in keys]
         return tasks, places
 
-    def _said(self, tasks: Tasks, places: Ints, states: Ints) -> Opinion:
+    def _said(self, tasks: Starts, places: Ints, states: Ints) -> Opinion:
         inputs = glance(self._memory, tasks, places, self.served.encoder)
         return self.served.step(inputs, np.arange(len(tasks))[:, None], self._of(states))[0]
 
@@ -280,8 +286,9 @@ def milliseconds(at: float) -> int:
     return round(at * 1000.0)
 
 
-def _keys(tasks: Tasks) -> Ints:
+def _keys(tasks: Starts) -> Ints:
     """A number for each scope of each task [n, 4], the same for the same words."""
-    cell = tasks.topic * (MOST_DIFFICULTIES + 1) + tasks.difficulty
-    keys = (np.zeros_like(cell), tasks.topic, tasks.difficulty, cell)
-    return np.stack(keys, axis=1) * len(SCOPES) + np.arange(len(SCOPES))
+    keys = np.zeros((len(tasks), len(SCOPES)), dtype=np.int64)
+    keys[:, 1], keys[:, 2] = tasks.topic, tasks.difficulty
+    keys[:, 3] = tasks.topic * (MOST_DIFFICULTIES + 1) + tasks.difficulty
+    return keys * len(SCOPES) + np.arange(len(SCOPES))

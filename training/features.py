@@ -42,11 +42,11 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Tasks:
-    """n tasks as numbers, columns of length n.
+class Starts:
+    """n tasks at their start as numbers, columns of length n.
 
     ``learner`` 0 … L-1; ``user``, ``topic``, ``difficulty`` vocabulary indices, 0 for unknown
-    names; ``started``, ``completed`` whole milliseconds; ``log_seconds`` natural logarithms.
+    names; ``started`` whole milliseconds.
     """
 
     learner: Ints
@@ -54,13 +54,20 @@ class Tasks:
     topic: Ints
     difficulty: Ints
     started: Ints
+
+    def __len__(self) -> int:
+        return len(self.learner)
+
+
+@dataclass(frozen=True)
+class Tasks(Starts):
+    """With what came of them: ``completed`` whole milliseconds, ``log_seconds`` natural
+    logarithms."""
+
     completed: Ints
     correct: Bools
     log_seconds: Floats
     timed_out: Bools
-
-    def __len__(self) -> int:
-        return len(self.learner)
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Memory:
             if wanted > len(held):  # in place: a copy beside it would double the process's peak
                 held.resize((wanted, *held.shape[1:]), refcheck=False)
 
-    def read(self, tasks: Tasks, places: Ints, at: Ints) -> Known:
+    def read(self, tasks: Starts, places: Ints, at: Ints) -> Known:
         """What is known when the tasks at these positions start; their learners differ."""
         learner, topic, difficulty = tasks.learner[at], tasks.topic[at], tasks.difficulty[at]
         facts, started = self.facts[places[at]], tasks.started[at] / 1000.0

@@ -9,7 +9,7 @@ Its own outcome and duration never enter. Pure: imports numpy, the schemas and t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.history import History
-from training.features import FEATURES, Memory, Tasks, places
+from training.features import FEATURES, Memory, Starts, Tasks, places
 from training.lnirt import Lnirt
 
 MAX_STEPS = 1024
@@ -48,9 +48,8 @@ class Vocabulary:
     def index(self, name: str) -> int:
         return self._indices.get(name, 0)
 
-    def encode(self, values: NDArray[np.object_]) -> Ints:
-        indices = (self._indices.get(value, 0) for value in values)
-        return np.fromiter(indices, dtype=np.int64, count=len(values))
+    def encode(self, values: Iterable[str]) -> Ints:
+        return np.array([self._indices.get(value, 0) for value in values], dtype=np.int64)
 
     def extended(self, values: NDArray[np.object_], most: int) -> Vocabulary:
         """With the new names among these after those it has, so that no index changes; the
@@ -108,22 +107,36 @@ class Encoder:
         """How many users, topics and difficulties have an index, the unknown one included."""
         return len(self.users) + 1, len(self.topics) + 1, len(self.difficulties) + 1
 
+    def starts(
+        self,
+        learner: Ints,
+        users: Iterable[str],
+        topics: Iterable[str],
+        difficulties: Iterable[str],
+        started_at: Floats,
+    ) -> Starts:
+        """Tasks at their start as numbers; ``started_at`` Unix seconds."""
+        return Starts(
+            np.asarray(learner, dtype=np.int64),
+            self.users.encode(users),
+            self.topics.encode(topics),
+            self.difficulties.encode(difficulties),
+            _milliseconds(started_at),
+        )
+
     def tasks(self, history: History, learner: Ints | None = None) -> Tasks:
         """A history's rows as numbers; ``learner`` where rows aren't to be told apart by user."""
         if learner is None:
             learner = np.unique(history.users.astype(str), return_inverse=True)[1]
-        started = np.rint(history.started_at * 1000.0).astype(np.int64)
-        completed = np.rint(history.completed_at * 1000.0).astype(np.int64)
+        words = history.users, history.topics, history.difficulties
+        starts = self.starts(learner, *words, history.started_at)
+        completed = _milliseconds(history.completed_at)
         return Tasks(
-            np.asarray(learner, dtype=np.int64),
-            self.users.encode(history.users),
-            self.topics.encode(history.topics),
-            self.difficulties.encode(history.difficulties),
-            started,
-            np.maximum(completed, started),
-            history.is_correct,
-            np.clip(np.log(history.seconds), *LOG_SECONDS),
-            history.timed_out,
+            **vars(starts),
+            completed=np.maximum(completed, starts.started),
+            correct=history.is_correct,
+            log_seconds=np.clip(np.log(history.seconds), *LOG_SECONDS),
+            timed_out=history.timed_out,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,6 +179,11 @@ class Batch:
     inputs: dict[str, NDArray[Any]]
 
 
+def _milliseconds(at: Floats) -> Ints:
+    """Unix seconds in whole milliseconds."""
+    return np.rint(at * 1000.0).astype(np.int64)
+
+
 def replay(tasks: Tasks, encoder: Encoder, model: Lnirt) -> Inputs:
     """Walks through every learner's tasks once, all learners side by side."""
     at, rows = places(tasks)
@@ -192,7 +210,7 @@ def walk(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
     return _inputs(tasks, encoder, features, previous, (p, mu, sigma))
 
 
-def glance(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
+def glance(memory: Memory, tasks: Starts, at: Ints, encoder: Encoder) -> Inputs:
     """What the tasks' starts find in ``memory``, which stays as it is; learners may repeat."""
     known = memory.read(tasks, at, np.arange(len(tasks)))
     previous = np.stack([known.previous, known.previous_difficulty]).astype(np.int32)
@@ -201,7 +219,7 @@ def glance(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
 
 
 def _inputs(
-    tasks: Tasks,
+    tasks: Starts,
     encoder: Encoder,
     features: NDArray[np.float32],
     previous: NDArray[np.int32],
