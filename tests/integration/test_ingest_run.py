@@ -29,7 +29,8 @@ def test_two_workers_on_a_store_that_holds_some(on: Servers) -> None:
     assert found["seconds"]["counted"] > 0
     assert len(found["peak_mib"]) == 2
     assert (found["latency"]["published"], found["latency"]["recorded_ms"]["samples"]) == (300, 100)
-    assert found["latency"]["counted_ms"]["samples"] == 20
+    # Of every fifth; the last request of the load before may come only now.
+    assert found["latency"]["counted_ms"]["samples"] in (20, 21)
     assert 0 < found["latency"]["recorded_ms"]["p50"] <= found["latency"]["counted_ms"]["max"]
 
 
