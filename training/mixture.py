@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from training.metrics import Z_80
 
@@ -60,11 +61,11 @@ class Mixture:
 
 def opinions(network: Floats, prior: Floats, lnirt: Floats) -> Floats:
     """[n, EXPERTS] probabilities. Where there is no prior (NaN), the network stands for it."""
-    prior = np.where(np.isnan(prior), network, prior)
-    network, prior, lnirt = (np.clip(p, CERTAIN, 1 - CERTAIN) for p in (network, prior, lnirt))
-    each = np.stack([network, prior, lnirt], axis=1)
-    leaning = 1 / (1 + np.exp(-(np.log(each) - np.log1p(-each)) @ np.array(LEANING)))
-    return np.column_stack([each, leaning])
+    each = np.empty((len(network), len(EXPERTS)))
+    each[:, 0], each[:, 1], each[:, 2] = network, np.where(np.isnan(prior), network, prior), lnirt
+    first = np.clip(each[:, :3], CERTAIN, 1 - CERTAIN, out=each[:, :3])
+    each[:, 3] = expit(logit(first) @ np.array(LEANING))
+    return each
 
 
 def middle(network: Floats, prior: Floats) -> Floats:

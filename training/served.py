@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from schemas.errors import ArtifactError
 from schemas.history import History
@@ -27,6 +28,12 @@ from training.shapes import MODELS, STATES, inputs_of
 
 GRAPHS = {name: f"{name}.onnx" for name in MODELS}
 RECORD = "record.npy"
+# Where each network's outputs stand side by side; the prior's stay NaN where there is none.
+WHERE = {
+    "correctness": {"linear": slice(0, 1), "prior": slice(3, 4)},
+    "time": {"linear": slice(1, 3), "prior": slice(4, 5)},
+}
+SAID, LOGITS = 5, slice(0, 4, 3)
 LEARNED_FROM, GENERATION = "learned_from", "generation"
 
 Floats = NDArray[np.float64]
@@ -86,37 +93,30 @@ class Served:
         """
         tasks = self.encoder.tasks(history, learner)
         inputs = replay(tasks, self.encoder, self.lnirt)
-        linear, prior = self._run(tasks, inputs, rows)
-        words = tasks.topic[rows], tasks.difficulty[rows]
-        lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[rows]
-        return self._opinion(words, lnirt, linear, prior)
+        return self._opinion(inputs, rows, self._run(tasks, inputs, rows))
 
     def step(self, inputs: Inputs, rows: Ints, states: States) -> tuple[Opinion, States]:
         """The tasks at ``rows`` [m, T], each line steps of one learner who was left in these
         states, and the states after them."""
-        linear, prior, after = {}, np.full((rows.size, 2), np.nan), {}
+        said, after = np.full((*rows.shape, SAID), np.nan), {}
         columns = {name: inputs.columns[name][rows] for name in self._inputs}
-        for at, (name, graph) in enumerate(self._graphs.items()):
+        for name, graph in self._graphs.items():
             found = graph.run(columns, states[name])
-            linear[name] = found["linear"].reshape(rows.size, -1).astype(np.float64)
-            if "prior" in found:
-                prior[:, at] = found["prior"].ravel()
+            for output in found.keys() & WHERE[name].keys():
+                said[..., WHERE[name][output]] = found[output]
             after[name] = {state: found[f"{state}_out"] for state in STATES}
-        prior[:, 0] = _sigmoid(prior[:, 0])
-        flat = rows.ravel()
-        words = inputs.columns["topic"][flat], inputs.columns["difficulty"][flat]
-        lnirt = np.column_stack([inputs.p, inputs.mu, inputs.sigma])[flat]
-        return self._opinion(words, lnirt, linear, prior), after
+        return self._opinion(inputs, rows.ravel(), said.reshape(rows.size, SAID)), after
 
-    def _opinion(
-        self, words: tuple[Ints, Ints], lnirt: Floats, linear: Mapping[str, Floats], prior: Floats
-    ) -> Opinion:
-        alone = np.column_stack([_sigmoid(linear["correctness"][:, 0]), linear["time"]])
-        topic, difficulty = (indices > 0 for indices in words)
+    def _opinion(self, inputs: Inputs, rows: Ints, said: Floats) -> Opinion:
+        """Of the tasks at these rows, of which the networks and the prior said [m, SAID]."""
+        expit(said[:, LOGITS], out=said[:, LOGITS])
+        alone, prior = said[:, :3], said[:, 3:]
+        lnirt = np.array([inputs.p, inputs.mu, inputs.sigma]).T[rows]
+        topic, difficulty = (inputs.columns[name][rows] > 0 for name in ("topic", "difficulty"))
         network = topic & difficulty & np.isfinite(alone).all(axis=1)
-        p = np.where(network, self.mixture.p(alone[:, 0], prior[:, 0], lnirt[:, 0]), lnirt[:, 0])
-        mu = np.where(network, middle(alone[:, 1], prior[:, 1]), lnirt[:, 1])
-        sigma = np.where(network, alone[:, 2] * self.mixture.width, lnirt[:, 2])
+        p = self.mixture.p(alone[:, 0], prior[:, 0], lnirt[:, 0])
+        mu, sigma = middle(alone[:, 1], prior[:, 1]), alone[:, 2] * self.mixture.width
+        p, mu, sigma = np.where(network, np.array([p, mu, sigma]), lnirt.T)
         return Opinion(p, mu, sigma, network, topic, difficulty, alone, lnirt, prior)
 
     def before_learning(self, history: History, rows: Ints) -> tuple[Floats, Floats, Floats]:
@@ -126,8 +126,8 @@ class Served:
         p, mu, sigma = (np.where(learned, np.nan, c) for c in (said.p, said.mu, said.sigma))
         return p, mu, sigma
 
-    def _run(self, tasks: Tasks, inputs: Inputs, rows: Ints) -> tuple[dict[str, Floats], Floats]:
-        """The networks' linear outputs of these rows, and the prior's p and mu [n, 2]."""
+    def _run(self, tasks: Tasks, inputs: Inputs, rows: Ints) -> Floats:
+        """What the networks and the prior say of these rows [m, SAID]."""
         wanted = np.zeros(len(tasks), dtype=np.bool_)
         wanted[rows] = True
         needed = [
@@ -135,18 +135,15 @@ class Served:
             for steps in sequences(tasks, max(len(tasks), 1))
             if wanted[steps].any()
         ]
-        linear = {name: np.full((len(tasks), 1 + at), np.nan) for at, name in enumerate(MODELS)}
-        prior = np.full((len(tasks), 2), np.nan)
+        said = np.full((len(tasks), SAID), np.nan)
         for batch in batches(needed, inputs):
             real = batch.mask > 0
-            for at, (name, graph) in enumerate(self._graphs.items()):
-                columns = {each: batch.inputs[each] for each in self._inputs}
+            columns = {each: batch.inputs[each] for each in self._inputs}
+            for name, graph in self._graphs.items():
                 found = graph.run(columns, nothing_read(len(batch.rows)))
-                linear[name][batch.rows[real]] = found["linear"][real]
-                if "prior" in found:
-                    prior[batch.rows[real], at] = found["prior"][real][:, 0]
-        prior[:, 0] = _sigmoid(prior[:, 0])
-        return {name: found[rows] for name, found in linear.items()}, prior[rows]
+                for output in found.keys() & WHERE[name].keys():
+                    said[batch.rows[real], WHERE[name][output]] = found[output][real]
+        return said[rows]
 
 
 def load(root_url: str, path: str, sha256: str) -> Served:
@@ -181,10 +178,6 @@ class _Graph:
 def nothing_read(learners: int) -> State:
     """A network's state before a first step, [learners, units] each."""
     return {name: np.zeros((learners, units), np.float32) for name, units in STATES.items()}
-
-
-def _sigmoid(logit: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0))))
 
 
 def _line(error: Exception) -> str:
