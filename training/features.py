@@ -113,19 +113,19 @@ class Memory:
             if wanted > len(held):  # in place: a copy beside it would double the process's peak
                 held.resize((wanted, *held.shape[1:]), refcheck=False)
 
-    def read(self, tasks: Starts, places: Ints, at: Ints) -> Known:
-        """What is known when the tasks at these positions start; their learners differ."""
+    def read(self, tasks: Starts, places: Ints, at: Ints | slice) -> Known:
+        """What is known when the tasks at these positions start."""
         learner, topic, difficulty = tasks.learner[at], tasks.topic[at], tasks.difficulty[at]
-        facts, started = self.facts[places[at]], tasks.started[at] / 1000.0
-        state = self.irt[learner]
+        rows, started = places[at], tasks.started[at] / 1000.0
+        facts, state = self.facts[rows], self.irt[learner]
         p, mu, sigma = lnirt_filter.answer(self.model, state, topic, difficulty)
-        features = np.empty((len(at), FEATURES))
-        scoped, general, crosses = np.split(features, [-GENERAL - CROSSES, -CROSSES], axis=1)
-        cells = scoped.reshape(len(at), len(SCOPES), SCOPED)
-        _describe(cells, facts, self.traces[places[at]].astype(np.float64), started)
+        features = np.empty((len(learner), FEATURES))
+        general, crosses = features[:, -GENERAL - CROSSES : -CROSSES], features[:, -CROSSES:]
+        cells = features[:, : -GENERAL - CROSSES].reshape(-1, len(SCOPES), SCOPED)
+        _describe(cells, facts, self.traces[rows].astype(np.float64), started)
         new = _begins_session(facts, started)
         logit = _logit(p)
-        general[:, 0] = np.where(new, 0.0, np.log1p(self.session[learner]))
+        general[:, 0] = np.log1p(self.session[learner] * ~new)
         general[:, 1] = new
         general[:, 2:5] = state[:, :3]
         general[:, 5], general[:, 6] = logit, mu
@@ -182,13 +182,13 @@ def _describe(out: Floats, facts: Floats, traces: Floats, started: Floats) -> No
     tasks = facts[..., RIGHT] + facts[..., WRONG]
     seen = tasks > 0
     gap = np.maximum(started[:, None] - facts[..., ENDED], 0.0)
-    fading = np.exp(-np.maximum(gap, 1.0)[..., None] / SPANS) * WEIGHTS
+    fading = np.exp(np.maximum(gap, 1.0)[..., None] / -SPANS) * WEIGHTS
     out[..., 0:2] = np.log1p(facts[..., RIGHT : WRONG + 1])
     out[..., 2] = facts[..., AVERAGE] - 0.5
-    out[..., 3] = np.where(seen, np.log1p(gap) / 5.0, 0.0)
+    out[..., 3] = np.log1p(gap * seen) / 5.0
     out[..., 4] = facts[..., TIME_SUM] / np.maximum(tasks, 1.0)
     out[..., 5:7] = facts[..., TIME_LAST : TIME_AVERAGE + 1]
-    out[..., 7] = np.where(seen, np.log1p(facts[:, :1, COUNT] - facts[..., COUNT]), 0.0)
+    out[..., 7] = np.log1p((facts[:, :1, COUNT] - facts[..., COUNT]) * seen)
     out[..., SEEN] = seen
     out[..., 9:11] = np.log1p(np.einsum("mste,mse->mst", traces, fading))
     out[..., 11] = facts[..., LAST] * facts[..., TIME_LAST]
@@ -221,5 +221,5 @@ def _advanced(facts: Floats, ended: Floats, correct: Bools, surprise: Floats) ->
 
 
 def _logit(p: Floats) -> Any:
-    p = np.clip(p, 1e-4, 1 - 1e-4)
+    p = np.minimum(np.maximum(p, 1e-4), 1 - 1e-4)
     return np.log(p) - np.log1p(-p)

@@ -212,25 +212,24 @@ def walk(memory: Memory, tasks: Tasks, at: Ints, encoder: Encoder) -> Inputs:
 
 def glance(memory: Memory, tasks: Starts, at: Ints, encoder: Encoder) -> Inputs:
     """What the tasks' starts find in ``memory``, which stays as it is; learners may repeat."""
-    known = memory.read(tasks, at, np.arange(len(tasks)))
-    previous = np.stack([known.previous, known.previous_difficulty]).astype(np.int32)
-    features = known.features.astype(np.float32)
-    return _inputs(tasks, encoder, features, previous, (known.p, known.mu, known.sigma))
+    known = memory.read(tasks, at, slice(None))
+    previous, lnirt = (known.previous, known.previous_difficulty), (known.p, known.mu, known.sigma)
+    return _inputs(tasks, encoder, known.features.astype(np.float32), previous, lnirt)
 
 
 def _inputs(
     tasks: Starts,
     encoder: Encoder,
     features: NDArray[np.float32],
-    previous: NDArray[np.int32],
+    previous: Sequence[Ints] | NDArray[np.int32],
     lnirt: tuple[Floats, Floats, Floats],
 ) -> Inputs:
     columns = {
         "user": tasks.user.astype(np.int32),
         "topic": tasks.topic.astype(np.int32),
         "difficulty": tasks.difficulty.astype(np.int32),
-        "previous": previous[0],
-        "previous_difficulty": previous[1],
+        "previous": np.asarray(previous[0], np.int32),
+        "previous_difficulty": np.asarray(previous[1], np.int32),
         "time": encoder.scaling.apply(tasks.started / 1000.0),
         "features": features,
     }
