@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Engine, Result, Row, bindparam, text
+from sqlalchemy import Connection, Engine, Result, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, String
 
@@ -109,14 +109,15 @@ def of_learners(engine: Engine, users: Sequence[str], newest: int, upto: int = 2
         return columns(connection.execute(_OF_LEARNERS, values).all())
 
 
-def newer(engine: Engine, after: Mapping[str, int], newest: int) -> tuple[int, int, History]:
+def newer(
+    connection: Connection, after: Mapping[str, int], newest: int
+) -> tuple[int, int, History]:
     """The generation of the numbers, the version of the list of the forgotten, and of each of these
     learners the ``newest`` completions numbered after the one given, in ascending number."""
-    with engine.connect() as connection:
-        if "newer" not in connection.info:
-            connection.exec_driver_sql(_PREPARE_NEWER)
-            connection.info["newer"] = True
-        rows = database.rows(connection, _NEWER, ([*after], [*after.values()], newest))
+    if "newer" not in connection.info:
+        connection.exec_driver_sql(_PREPARE_NEWER)
+        connection.info["newer"] = True
+    rows = database.rows(connection, _NEWER, ([*after], [*after.values()], newest))
     found = NOTHING if rows[0][2] is None else columns([row[2:] for row in rows])
     return rows[0][0] or 0, rows[0][1] or 0, found
 

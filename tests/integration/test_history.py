@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from schemas.history import History
 from schemas.tables import completions
 from streams import database, history
 from streams.store import Store
@@ -77,41 +78,46 @@ def test_a_learner_of_everything_is_read_in_part(engine: Engine) -> None:
     assert len(set(found.users)) > 10
 
 
+def newer(engine: Engine, after: dict[str, int], newest: int) -> tuple[int, int, History]:
+    with engine.connect() as connection:
+        return history.newer(connection, after, newest)
+
+
 def test_what_is_newer_of_each_learner_and_the_generation(engine: Engine) -> None:
     generation = Store(engine).standing()[0]
     whole = history.of_learners(engine, ["learner-1", "learner-2"], ROWS)
     ones = whole.numbers[whole.users == "learner-1"]
     after = {"learner-1": int(ones[3]), "learner-2": 0, "nobody": 0}
-    found_generation, _, found = history.newer(engine, after, ROWS)
+    found_generation, _, found = newer(engine, after, ROWS)
     assert found_generation == generation
     assert found.numbers.tolist() == [
         n for n, user in zip(whole.numbers, whole.users, strict=True) if n > after[user]
     ]
     assert found.numbers[found.users == "learner-1"].tolist() == ones[4:].tolist()
-    *_, few = history.newer(engine, {"learner-1": 0}, 2)
+    *_, few = newer(engine, {"learner-1": 0}, 2)
     assert few.numbers.tolist() == ones[-2:].tolist()
     assert few.seconds.tolist() == [5.0, 5.0]
 
 
 def test_nothing_newer_still_tells_the_generation(engine: Engine) -> None:
-    generation, _, found = history.newer(engine, {"nobody": 0}, 10)
+    generation, _, found = newer(engine, {"nobody": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
-    assert history.newer(engine, {}, 10)[0] == generation
+    assert newer(engine, {}, 10)[0] == generation
 
 
 def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> None:
     reads = database.connect(
         engine.url.render_as_string(hide_password=False), "tests", pool=1, reads=True
     )
-    assert len(history.newer(reads, {"learner-1": 0}, 10)[2]) == 10
+    assert len(newer(reads, {"learner-1": 0}, 10)[2]) == 10
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     with pytest.raises(ProgrammingError) as error:
-        history.newer(reads, {"learner-1": 0}, 10)
+        newer(reads, {"learner-1": 0}, 10)
     assert database.is_emptied(error.value)
     database.migrate(engine)
-    generation, _, found = history.newer(reads, {"learner-1": 0}, 10)
+    generation, _, found = newer(reads, {"learner-1": 0}, 10)
     assert (generation, len(found)) == (Store(engine).standing()[0], 0)
     reads.dispose()
 
@@ -128,7 +134,7 @@ def test_connections_that_were_lost_are_all_given_up_at_the_first_error(engine: 
             )
         )
     with pytest.raises(DBAPIError) as error:
-        history.newer(reads, {"learner-1": 0}, 10)
+        newer(reads, {"learner-1": 0}, 10)
     assert error.value.connection_invalidated
-    assert len(history.newer(reads, {"learner-1": 0}, 10)[2]) == 10
+    assert len(newer(reads, {"learner-1": 0}, 10)[2]) == 10
     reads.dispose()

@@ -74,7 +74,8 @@ def test_services_started_before_the_tables_are_migrated_know_nobody_forgotten(
     store.Store(engine).record([], None)
     _downgrade(engine, "0006")
     assert not known.Known().now(engine)
-    assert history.newer(engine, {"ann": 0}, 10)[1] == 0
+    with engine.connect() as connection:
+        assert history.newer(connection, {"ann": 0}, 10)[1] == 0
     database.migrate(engine)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
