@@ -53,17 +53,13 @@ class Asked:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report; draw, where that was asked for."""
-    found: list[dict[str, Any]] = []
-
-    def measured(on: Servers) -> dict[str, Any]:
-        found.append(measure(asked, on, reported.teller()))
-        return found[0]
-
-    reported.run(measured, growth_table.view, as_json=as_json)
+    report = reported.run(
+        lambda on: measure(asked, on, reported.teller()), growth_table.view, as_json=as_json
+    )
     if asked.plot is not None:
         from benchmarks.growth_plot import draw
 
-        draw(asked.plot, found[0])
+        draw(asked.plot, report)
 
 
 def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:

@@ -23,8 +23,8 @@ def run(
     view: Callable[[Report], RenderableType],
     *,
     as_json: bool,
-) -> None:
-    """Measure on both servers and print what came of it."""
+) -> Report:
+    """Measure on both servers, print what came of it, and return it."""
     Interruption()  # SIGTERM, too, leaves nothing behind
     with servers(load(), teller("Kafka")) as on:
         report = measure(on)
@@ -32,6 +32,7 @@ def run(
         typer.echo(json.dumps(report))
     else:
         out().print(view(report))
+    return report
 
 
 def teller(about: str = "") -> Tell:

@@ -55,17 +55,13 @@ class Watched:
 
 def run(asked: Asked, *, as_json: bool) -> None:
     """Measure and report; draw, where that was asked for."""
-    found: list[dict[str, Any]] = []
-
-    def measured(on: Servers) -> dict[str, Any]:
-        found.append(measure(asked, on, reported.teller()))
-        return found[0]
-
-    reported.run(measured, soak_table.view, as_json=as_json)
+    report = reported.run(
+        lambda on: measure(asked, on, reported.teller()), soak_table.view, as_json=as_json
+    )
     if asked.plot is not None:
         from benchmarks.soak_plot import draw
 
-        draw(asked.plot, found[0])
+        draw(asked.plot, report)
 
 
 def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
