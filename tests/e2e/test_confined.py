@@ -27,6 +27,9 @@ def settings(kafka: str, database_url: str) -> Settings:
 def test_the_loop_turns_on_a_read_only_root(settings: Settings, tmp_path: Path) -> None:
     if not possible():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs root and unshare")
+    job = Confined("prepare", settings, tmp_path)
+    assert job.process.wait(120) == 0, job.log.read_text()
+    assert "topics are there" in job.log.read_text()
     running = {name: Confined(name, settings, tmp_path) for name in SERVICES}
     try:
         for service in running.values():

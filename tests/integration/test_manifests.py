@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,18 @@ def of_kind(overlay: str, kind: str) -> dict[str, Manifest]:
     return {each["metadata"]["name"]: each for each in rendered(overlay) if each["kind"] == kind}
 
 
-def pods(overlay: str) -> Iterator[tuple[str, Manifest, Manifest]]:
-    """Each service's name, pod and container."""
-    for name, each in of_kind(overlay, "Deployment").items():
+def pods(
+    overlay: str, kinds: Sequence[str] = ("Deployment", "Job")
+) -> Iterator[tuple[str, Manifest, Manifest]]:
+    """The name, pod and container of each service, and of the job."""
+    for name, each in ((n, each) for kind in kinds for n, each in of_kind(overlay, kind).items()):
         pod = each["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         yield name, pod, container
+
+
+def services(overlay: str) -> Iterator[tuple[str, Manifest, Manifest]]:
+    return pods(overlay, ["Deployment"])
 
 
 def port(service: str) -> int:
@@ -78,7 +84,7 @@ def test_it_would_tell_an_unknown_field() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_service_runs_its_command_on_its_port(overlay: str) -> None:
-    found = {name: container for name, _, container in pods(overlay)}
+    found = {name: container for name, _, container in services(overlay)}
     assert set(found) == set(SERVICES)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for name, container in found.items():
@@ -112,12 +118,13 @@ def test_secrets_come_by_reference_only(overlay: str) -> None:
             field = Settings.model_fields[each["name"].removeprefix(PREFIX).lower()]
             assert "Secret" not in str(field.annotation) or each["name"] in secret
             if "valueFrom" in each:
-                assert each["valueFrom"]["secretKeyRef"]["name"] == f"retrace-{name}"
+                whose = "operators" if name == "prepare" else name
+                assert each["valueFrom"]["secretKeyRef"]["name"] == f"retrace-{whose}"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_health_says_on_these_paths_what_is_asked(overlay: str) -> None:
-    for name, _, container in pods(overlay):
+    for name, _, container in services(overlay):
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             asked = container[probe]["httpGet"]
             assert asked["port"] == "http"
@@ -148,12 +155,13 @@ def test_what_is_named_is_there(overlay: str) -> None:
     accounts, claims = of_kind(overlay, "ServiceAccount"), of_kind(overlay, "PersistentVolumeClaim")
     budgets = of_kind(overlay, "PodDisruptionBudget")
     assert set(budgets) == set(SERVICES)
-    for name, pod, container in pods(overlay):
-        labels = of_kind(overlay, "Deployment")[name]["spec"]["template"]["metadata"]["labels"]
-        for each in (of_kind(overlay, "Service")[name]["spec"]["selector"],
-                     budgets[name]["spec"]["selector"]["matchLabels"]):  # fmt: skip
-            assert each.items() <= labels.items()
-            assert each["app.kubernetes.io/name"] == name
+    for name, each in of_kind(overlay, "Deployment").items():
+        labels = each["spec"]["template"]["metadata"]["labels"]
+        for selector in (of_kind(overlay, "Service")[name]["spec"]["selector"],
+                         budgets[name]["spec"]["selector"]["matchLabels"]):  # fmt: skip
+            assert selector.items() <= labels.items()
+            assert selector["app.kubernetes.io/name"] == name
+    for _, pod, container in pods(overlay):
         assert pod["serviceAccountName"] in accounts
         volumes = {each["name"]: each for each in pod["volumes"]}
         assert {each["name"] for each in container["volumeMounts"]} == volumes.keys()
@@ -167,7 +175,7 @@ def test_what_is_named_is_there(overlay: str) -> None:
 
 def test_gateways_sign_sessions_with_the_same() -> None:
     for overlay in OVERLAYS:
-        (pod,) = (pod for name, pod, _ in pods(overlay) if name == "gateway")
+        (pod,) = (pod for name, pod, _ in services(overlay) if name == "gateway")
         (secret,) = (each["secret"] for each in pod["volumes"] if each["name"] == "sessions")
         assert secret["items"] == [{"key": "session-secret", "path": SECRET_FILE}]
         assert secret["optional"] is (overlay == "single")
@@ -185,11 +193,22 @@ def test_one_node_needs_no_shared_volume_and_production_does() -> None:
 
 
 def test_a_pod_is_given_longer_than_its_gateway_drains() -> None:
-    for name, pod, container in pods("production"):
+    for name, pod, container in services("production"):
         given = {each["name"]: each.get("value") for each in container["env"]}
         seconds = float(given.get(f"{PREFIX}DRAIN_SECONDS") or 0)
         assert pod["terminationGracePeriodSeconds"] >= seconds + 30, name
         assert (seconds > 0) == (name == "gateway")
+
+
+def test_a_job_makes_topics_and_tables_where_services_may_not() -> None:
+    ((name, pod, container),) = pods("production", ["Job"])
+    assert (name, container["args"], pod["restartPolicy"]) == ("prepare", ["prepare"], "OnFailure")
+    (job,) = of_kind("production", "Job").values()
+    assert job["spec"]["ttlSecondsAfterFinished"] > 0
+    (streams,) = (c for name, _, c in services("production") if name == "streams")
+    assert container["image"] == streams["image"]
+    assert {each["name"] for each in container["env"]} == {each["name"] for each in streams["env"]}
+    assert of_kind("single", "Job") == {}
 
 
 @cache
