@@ -60,7 +60,7 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
     )
     def show_status() -> dict[str, Any]:
         """The same object as `retrace status --json`."""
-        return status.gather(face.settings, face.tasks.engine, face.lags)
+        return status.gather(face.settings, face.tasks.engine, face.lags, status.SILENT_SECONDS)
 
     @calls.get(
         "/metrics",

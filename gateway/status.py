@@ -4,7 +4,7 @@ nothing but itself."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -31,6 +31,8 @@ GROUPS = {
     "retrace-predictions": topics.PREDICTION,
 }
 SCORES = 20
+SILENT_SECONDS = 5.0
+SILENT = {"error": f"no answer within {SILENT_SECONDS:.0f} s"}
 _REQUESTS = text(
     "SELECT state, count(*) AS requests FROM train_requests WHERE trigger = 'count' GROUP BY state"
 )
@@ -41,17 +43,21 @@ _LAST = text(
 )
 
 
-def gather(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Any]:
-    """The whole status; a part that cannot be read is ``{"error": …}``."""
-    found = at_once(parts(settings, engine, lags))
+def gather(
+    settings: Settings, engine: Engine, lags: GroupLags, seconds: float | None = None
+) -> dict[str, Any]:
+    """The whole status; a part that cannot be read, in so many seconds, is ``{"error": …}``."""
+    found = at_once(parts(settings, engine, lags), seconds)
     return {"at": codec.rfc3339(datetime.now(UTC)), **found}
 
 
-def at_once(work: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """What comes of each, side by side."""
-    with ThreadPoolExecutor(max(len(work), 1)) as pool:
-        futures = {name: pool.submit(each) for name, each in work.items()}
-        return {name: future.result() for name, future in futures.items()}
+def at_once(work: Mapping[str, Callable[[], Any]], seconds: float | None = None) -> dict[str, Any]:
+    """What comes of each, side by side; what takes longer goes on, and nobody waits for it."""
+    pool = ThreadPoolExecutor(max(len(work), 1))
+    futures = {name: pool.submit(each) for name, each in work.items()}
+    done, _ = wait(futures.values(), seconds)
+    pool.shutdown(wait=False)
+    return {n: f.result() if f in done else dict(SILENT) for n, f in futures.items()}
 
 
 def parts(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Callable[[], Any]]:

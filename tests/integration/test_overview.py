@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
+from gateway import status
 from gateway.follower import Follower
 from gateway.pages.overview import recent, snapshot
 from gateway.pages.overview.snapshot import Overview, Snapshot
@@ -152,7 +153,7 @@ def test_a_part_that_hangs_is_called_silent_and_holds_up_no_other(
         connection.execute(text("LOCK TABLE prediction_scores IN ACCESS EXCLUSIVE MODE"))
         seen = looked(settings, store, _is_silent_of_one)
         connection.rollback()
-    assert seen.status["live"] == snapshot.SILENT
+    assert seen.status["live"] == status.SILENT
     assert seen.status["versions"] == []
 
 

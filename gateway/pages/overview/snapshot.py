@@ -19,6 +19,7 @@ from gateway.follower import Follower, Seen
 from gateway.kept import Kept
 from gateway.pages.overview import recent
 from gateway.pages.overview.drawings import Drawn, drawings
+from gateway.status import SILENT, SILENT_SECONDS
 from gateway.troubles import Lasting, Trouble, troubles
 from schemas.settings import Settings
 from streams import scores
@@ -26,8 +27,7 @@ from streams.group_lags import GroupLags
 
 LIVE_WINDOWS = 60
 SNAPSHOT_SECONDS = 1.5
-PATIENCE_SECONDS, SILENT_SECONDS = 0.3, 5.0
-SILENT = {"error": f"no answer within {SILENT_SECONDS:.0f} s"}
+PATIENCE_SECONDS = 0.3
 KEPT = {  # seconds; the windowed counter comes from the follower
     "counter": 2.0, "last_training": 2.0, "serving": 2.0, "accuracy": 5.0, "lag": 5.0,
     "dead_letters": 5.0, "services": 4.0, "model_files": 30.0, "versions": 4.0, "live": 5.0,
