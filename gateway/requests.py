@@ -28,6 +28,6 @@ def name(trigger: str, now: datetime) -> str:
 
 
 def publish(settings: Settings, wanted: events.TrainRequest) -> None:
-    """Publish a request; it is on the topic when this returns."""
+    """Publish a request; it is on the topic when this returns. Somebody waits for it: not long."""
     message = codec.encode(topics.TRAIN_REQUEST, wanted, "operator", prefix=settings.topic_prefix)
-    kafka.Publisher(settings).publish([message])
+    kafka.Publisher(settings, **{"message.timeout.ms": 10_000}).publish([message])
