@@ -29,8 +29,10 @@ CONTRACT = {
 }
 
 # The broker after kill -9 may register again only when its last session is over: 9 s by default.
-# The log cleaner takes 128 MB of the heap by default.
+# The log cleaner takes 128 MB of the heap by default. Sessions of consumers may be as short as our
+# setting's least.
 SMALL_AND_QUICK = {
+    "group.min.session.timeout.ms": "1000",
     "group.initial.rebalance.delay.ms": "0",
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "3000",

@@ -22,7 +22,7 @@ def requested(settings: Settings) -> set[str]:
 def test_streams_goes_on_when_its_topics_are_made_anew(
     kafka: str, database_url: str, tmp_path: Path
 ) -> None:
-    settings = settings_of(kafka, database_url, tmp_path)
+    settings = settings_of(kafka, database_url, tmp_path, kafka_session_seconds=2)
     with services(settings, "streams") as running:
         publish(settings, *[task(f"a{i}") for i in range(10)])
         wait_until(lambda: requested(settings) == {"count-5", "count-10"}, 60)
@@ -41,7 +41,7 @@ def test_a_recovery_that_stands_still_begins_again(
     kafka: str, database_url: str, tmp_path: Path
 ) -> None:
     """A transaction's mark at the changelog's end is never delivered, so recovery waits for it."""
-    settings = settings_of(kafka, database_url, tmp_path)
+    settings = settings_of(kafka, database_url, tmp_path, kafka_session_seconds=2)
     with services(settings, "streams"):
         publish(settings, *[task(f"a{i}") for i in range(10)])
         wait_until(lambda: requested(settings) == {"count-5", "count-10"}, 60)
@@ -66,7 +66,7 @@ def test_a_counter_that_stands_still_while_completions_wait_begins_again(
     kafka: str, database_url: str, tmp_path: Path
 ) -> None:
     """The mark of a transaction waits like a message that never came to the agent."""
-    settings = settings_of(kafka, database_url, tmp_path)
+    settings = settings_of(kafka, database_url, tmp_path, kafka_session_seconds=2)
     with services(settings, "streams") as running:
         publish(settings, *[task(f"a{i}") for i in range(10)])
         wait_until(lambda: requested(settings) == {"count-5", "count-10"}, 60)
