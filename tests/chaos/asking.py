@@ -20,6 +20,7 @@ from schemas import codec, topics
 from schemas.events import PredictionRequest
 from schemas.settings import Settings
 from streams import kafka
+from tests.chaos.plan import LEARNERS, STAYING
 
 ASKS_A_SECOND, TASKS_A_SECOND = 20.0, 4.0
 LONGEST = 1.0  # seconds in which the contract promises a task
@@ -59,7 +60,7 @@ class Asker(threading.Thread):
     def _request(self) -> tuple[str, codec.Message]:
         name, now = f"ask-{len(self.asked):06}", datetime.now(UTC)
         request = PredictionRequest(
-            request_id=name, task_id=name, user_id=f"learner-{self.chance.randrange(200)}",
+            request_id=name, task_id=name, user_id=f"learner-{self.chance.randrange(LEARNERS)}",
             topic=f"topic-{self.chance.randrange(8)}", difficulty="easy", started_at=now,
         )  # fmt: skip
         self.asked[name] = now
@@ -112,7 +113,7 @@ class Practice(threading.Thread):
 
     def issue(self, client: httpx.Client) -> str | None:
         """A task, where the gateway gives one at once."""
-        learner = f"learner-{self.chance.randrange(200)}"
+        learner = f"learner-{self.chance.randrange(STAYING)}"
         body = {"user_id": learner, "topic": "topic-1", "difficulty": "easy"}
         began = time.monotonic()
         answer = self._call(client, "POST", self.url, body)

@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from schemas import topics
 from schemas.errors import Unreachable
 from schemas.tables import revisions, train_requests
-from streams import database
+from streams import database, known
+from streams.forgotten import Forgotten
 from tests.chaos import evidence, plan, promises
 from tests.chaos.act import Act, Verdict, act, watched
 from tests.chaos.asking import Asker, Practice
@@ -146,6 +147,8 @@ def _is_quiet(on: Act, crowd: Crowd) -> bool:
         if asked - {one["request_id"] for one in told if one["state"] in promises.ENDED}:
             return False
         found = evidence.values(on.settings, topics.PREDICTION)
+        if evidence.named(on.engine):
+            return False
     except (SQLAlchemyError, Unreachable):
         return False
     return not crowd.asker.asked.keys() - {one["request_id"] for one in found}
@@ -178,6 +181,7 @@ def _seen(on: Act, crowd: Crowd, lane: Trainings, verdict: Verdict) -> Seen:
         broken=lane.broken,
         revisions=crowd.pulse.revisions,
         versions={name: len(found) for name, found in versions.items()},
+        forgotten=_forgotten(on.engine),
     )
 
 
@@ -194,6 +198,7 @@ def _facts(seen: Seen, crowd: Crowd) -> dict[str, object]:
         "asked": len(seen.asked),
         "answer_seconds": _spread(waits),
         "without_model": sum(one["model_revision"] is None for one in seen.predictions),
+        "forgotten": len(seen.forgotten),
         "claims": len(seen.claims),
         "post_seconds": _spread(posts),
         "gateway": dict(crowd.practice.told.states),
@@ -221,6 +226,15 @@ def _outcomes(engine: Engine) -> dict[str, str]:
     query = select(table.request_id, table.state).where(table.state.in_(promises.ENDED))
     with engine.connect() as connection:
         return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _forgotten(engine: Engine) -> dict[str, datetime]:
+    """Since when learners are forgotten."""
+    with engine.connect() as connection:
+        entries = known.entries(connection)
+    names = [f"learner-{number}" for number in range(plan.LEARNERS)]
+    each = {entry.forgotten_at: Forgotten.of([entry]) for entry in entries}
+    return {name: at for at, listed in each.items() for name in names if name in listed}
 
 
 def _causes(engine: Engine) -> list[tuple[int, int, str]]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, union
 
 from schemas import tables, topics
 from schemas.codec import Raw
 from schemas.settings import Settings
-from streams import counting, declare, kafka, tails
+from streams import counting, declare, kafka, known, tails
 from streams.counting import Counter
+from streams.forgotten import NONE, Forgotten
 from tests.running import read_all
 
 
@@ -30,7 +31,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Evidence:
-    """``announced``: the events of ``completions``; ``positions``, ``ends`` by partition."""
+    """``announced``: the events of ``completions``; ``positions``, ``ends`` by partition;
+    ``forgotten``: the list; ``named``: forgotten learners of whom the store still holds a row."""
 
     log: Sequence[Raw]
     letters: Sequence[Raw]
@@ -42,6 +44,8 @@ class Evidence:
     last_number: int
     positions: dict[int, int]
     ends: dict[int, int]
+    forgotten: Forgotten = NONE
+    named: Sequence[str] = ()
 
 
 def gather(settings: Settings, engine: Engine) -> Evidence:
@@ -58,7 +62,23 @@ def gather(settings: Settings, engine: Engine) -> Evidence:
         last_number=last_number,
         positions=positions(settings, engine),
         ends=ends(settings),
+        forgotten=forgotten(engine),
+        named=named(engine),
     )
+
+
+def forgotten(engine: Engine) -> Forgotten:
+    """Who is on the list."""
+    with engine.connect() as connection:
+        return Forgotten.of(known.entries(connection))
+
+
+def named(engine: Engine) -> list[str]:
+    """Learners on the list of whom a row still tells."""
+    listed, kept = forgotten(engine), (tables.completions, tables.predictions, tables.issued_tasks)
+    query = union(*(select(table.c.user_id) for table in kept))
+    with engine.connect() as connection:
+        return [row[0] for row in connection.execute(query) if row[0] in listed]
 
 
 def counter(settings: Settings) -> Counter:

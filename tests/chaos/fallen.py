@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 
+from tests.chaos import evidence, plan
 from tests.chaos.asking import Practice
 from tests.chaos.faults import Faults
 from tests.chaos.plan import FAULTS, Hit
 from tests.chaos.stage import Child
 from tests.chaos.threefold import Threefold, Troupe
+from tests.running import environment
 from tests.servers import wait_until
 
 BACK_SECONDS = 20.0
-MORE_FAULTS = (*FAULTS, "leaders moved", "inference killed", "gateway killed", "claim unpublished")
+MORE_FAULTS = (
+    *FAULTS, "leaders moved", "inference killed", "gateway killed", "claim unpublished",
+    "learner forgotten",
+)  # fmt: skip
 
 
 class SystemFaults(Faults):
@@ -34,6 +43,7 @@ class SystemFaults(Faults):
             "inference killed": self._kill_inference,
             "gateway killed": self._kill_gateway,
             "claim unpublished": self._kill_unpublished,
+            "learner forgotten": self._forget,
         }
 
     def soon(self, action: Callable[[], None]) -> None:
@@ -101,6 +111,33 @@ class SystemFaults(Faults):
         else:
             self._skip(hit, "the gateway did not take the claim")
         wait_until(self.stage.cluster.whole, 60)
+
+    def _forget(self, hit: Hit) -> None:
+        """As an operator would; at the first try by chance killed on the way."""
+        user, log = plan.leaver(hit.share), self.settings.data_dir / "forget.log"
+        argv = [sys.executable, "-m", "ops.cli", "forget", user, "--yes"]
+        with log.open("ab") as said:
+            began, env = time.monotonic(), environment(self.settings)
+            process = subprocess.Popen(argv, env=env, stdout=said, stderr=said)
+        if hit.worker and not self._tries[hit]:
+            self._at(began + hit.seconds, process.kill)
+        self._await_forgotten(hit, user, process, began)
+
+    def _await_forgotten(
+        self, hit: Hit, user: str, process: subprocess.Popen[bytes], began: float
+    ) -> None:
+        """Done where it is on the list: what was not erased before a kill, streams erases."""
+        code, listed = process.poll(), None
+        if code is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                listed = user in evidence.forgotten(self.engine)
+        if listed is None:
+            later = time.monotonic() + 0.5
+            self._at(later, lambda: self._await_forgotten(hit, user, process, began))
+        elif listed:
+            self.journal.fault(hit.kind, began, learner=user, exit_code=code)
+        else:
+            self._skip(hit, f"{user} is not on the list; exit code {code}")
 
     def _node(self, hit: Hit) -> Child:
         return self.stage.nodes[int(hit.share * len(self.stage.nodes))]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter as Tally
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from schemas.codec import ERROR_PREFIX, Raw
+from streams.forgotten import NOBODYS_CLAIM, Forgotten, seal_task
 from streams.windows import Rule
 from tests.chaos.evidence import Evidence
 from tests.chaos.plan import MARK, Planned
@@ -47,6 +48,17 @@ class Truth:
     def numbers(self) -> set[int]:
         return set(range(1, len(self.tasks) + 1))
 
+    def without(self, forgotten: Forgotten) -> Truth:
+        """With the tasks of forgotten learners as nobody's."""
+        tasks = {}
+        for task_id, (claim, at) in self.tasks.items():
+            salt = forgotten.salt_of(str(claim[0]))
+            if salt is None:
+                tasks[task_id] = (claim, at)
+            else:
+                tasks[seal_task(salt, task_id)] = (NOBODYS_CLAIM, at)
+        return replace(self, tasks=tasks)
+
     def lacking(self, announced: set[int]) -> set[int]:
         """Numbers that this log must hold and does not."""
         return {number for number in self.numbers - announced if number > self.before}
@@ -61,7 +73,8 @@ def truth(published: Sequence[Planned], earlier: Sequence[Planned] = ()) -> Trut
 
 def judge(truth: Truth, evidence: Evidence) -> list[Check]:
     """Every check, in the order of the flow."""
-    return [check(truth, evidence) for check in CHECKS]
+    due = truth.without(evidence.forgotten)
+    return [check(due, evidence) for check in CHECKS]
 
 
 def settled(came: Sequence[bool]) -> Check:
@@ -169,7 +182,10 @@ def windowed(truth: Truth, evidence: Evidence) -> Check:
 
 
 def buried(truth: Truth, evidence: Evidence) -> Check:
-    """Each bad message of the log is in dead-letters, byte for byte; nothing else is."""
+    """Each bad message of the log is in dead-letters, byte for byte; nothing else is.
+
+    What contradicts a completion is a duplicate once its learner is forgotten.
+    """
     bad = {
         (raw.partition, raw.offset): raw
         for raw in evidence.log
@@ -177,14 +193,25 @@ def buried(truth: Truth, evidence: Evidence) -> Check:
     }
     found = {place for letter in evidence.letters if (place := _matches(letter, bad))}
     wrong = [letter for letter in evidence.letters if not _matches(letter, bad)]
-    missing = {mark(raw) for place, raw in bad.items() if place not in found}
+    owed = bad.keys() - found
+    owed -= {p for p in owed if _is_nobodys(truth.published[mark(bad[p])], evidence.forgotten)}
+    missing = {mark(bad[place]) for place in owed}
     detail = _some(missing) + (f"; not asked for: {_some(map(mark, wrong))}" if wrong else "")
-    return Check("dead letters", len(bad.keys() - found), len(wrong), detail)
+    return Check("dead letters", len(owed), len(wrong), detail)
+
+
+def _is_nobodys(one: Planned, forgotten: Forgotten) -> bool:
+    return one.kind == "conflict" and json.loads(one.value or b"")["user_id"] in forgotten
+
+
+def erased(truth: Truth, evidence: Evidence) -> Check:
+    """No row names a learner who is forgotten."""
+    return Check("erased", extra=len(evidence.named), detail=_some(evidence.named))
 
 
 CHECKS: tuple[Callable[[Truth, Evidence], Check], ...] = (
     published, read, recorded, numbered, first_stands, announced, requested, counted, windowed,
-    buried,
+    buried, erased,
 )  # fmt: skip
 
 

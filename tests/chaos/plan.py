@@ -29,6 +29,7 @@ FAULTS = (
     "old state written",
     "offsets deleted",
 )
+LEARNERS, STAYING = 200, 150  # those from here on may be forgotten
 SECONDS_PER_FAULT = 7.0
 FROZEN_SECONDS = (12.0, 15.0)  # the session times out after 10
 
@@ -103,6 +104,11 @@ def faults(seed: int, seconds: float, kinds: Sequence[str] = FAULTS) -> list[Hit
     ]
 
 
+def leaver(share: float) -> str:
+    """One of the learners who may be forgotten."""
+    return f"learner-{STAYING + int(share * (LEARNERS - STAYING))}"
+
+
 def _times(rng: random.Random, completions: int, seconds: float) -> list[float]:
     """Steady, but for some bursts: what would come over a while comes at once."""
     times = [number * seconds / completions for number in range(completions)]
@@ -114,7 +120,7 @@ def _times(rng: random.Random, completions: int, seconds: float) -> list[float]:
 
 
 def _completion(rng: random.Random, label: str, number: int, at: float, begun: datetime) -> Planned:
-    user = f"learner-{rng.randrange(200)}"
+    user = f"learner-{rng.randrange(LEARNERS)}"
     seconds = round(rng.uniform(1, 300), 2)
     value = {
         "task_id": f"{label}-{number:06}",

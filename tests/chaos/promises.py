@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -24,7 +24,8 @@ class Seen:
     ``claims``: the task as PATCH told it, by id; ``rows`` the store's, ``logged`` the log's events
     of these tasks; ``announced``: when each revision was heard, and of which version; ``causes``:
     the revisions with what made them; ``broken``: versions whose files were damaged, from when to
-    when; ``revisions``: process and revision, as served; ``versions``: how many of each request.
+    when; ``revisions``: process and revision, as served; ``versions``: how many of each request;
+    ``forgotten``: since when a learner is.
     """
 
     asked: Mapping[str, datetime]
@@ -42,6 +43,7 @@ class Seen:
     broken: Sequence[tuple[int, datetime, datetime]]
     revisions: Sequence[tuple[int, int]]
     versions: Mapping[str, int]
+    forgotten: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def carried_out(skipped: Iterable[str], done: Iterable[str]) -> Check:
@@ -164,8 +166,21 @@ def damaged(seen: Seen) -> Check:
     return Check("damaged served", extra=len(served), detail=_some(served))
 
 
+def unheld(seen: Seen) -> Check:
+    """A forgotten learner is answered without a history."""
+    from_it = [
+        one["request_id"]
+        for one in seen.predictions
+        if (since := seen.forgotten.get(one["user_id"]))
+        and datetime.fromisoformat(one["predicted_at"]) > since + GRACE
+        and one["history_length"]
+    ]
+    return Check("not held", extra=len(from_it), detail=_some(from_it))
+
+
 CHECKS: tuple[Callable[[Seen], Check], ...] = (
     answered, claimed, ended, trained_once, superseded, learned, newest_serves, held, damaged,
+    unheld,
 )  # fmt: skip
 
 

@@ -91,6 +91,7 @@ def _promises(verdict: Verdict) -> Table:
         ("train-requests", ends),
         ("without an outcome, with two", _both(checks["ended once"])),
         ("trained twice", str(checks["trained once"].extra)),
+        ("learners forgotten", f"{facts['forgotten']}; rows left {checks['erased'].extra}"),
         ("claims over HTTP", f"{facts['claims']:,}; a task: {posts}"),
         ("claims lost or changed", str(checks["claims kept"].missing)),
     ):

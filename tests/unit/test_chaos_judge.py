@@ -16,17 +16,19 @@ from schemas.errors import ConfigurationError
 from schemas.events import Completions, NumberedCompletion, TaskCompleted
 from streams import counting
 from streams.counting import Counter, Intervals
+from streams.forgotten import LEARNER, NOBODYS_CLAIM, Forgotten, seal, seal_task
 from streams.windows import Rule
 from tests.chaos import asked, plan
 from tests.chaos.evidence import Evidence, Row
 from tests.chaos.garbage import garbage
 from tests.chaos.journal import Fault
-from tests.chaos.judge import CHECKS, CLAIM, Truth, judge, settled, truth
+from tests.chaos.judge import CHECKS, CLAIM, Truth, judge, mark, settled, truth
 from tests.chaos.plan import Planned
 from tests.chaos.progress import Sample, all_progress, alone, next_progress
 
 BEGUN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GENERATION = 7
+SALT = "5a" * 32
 PLAN = plan.messages(3, 200, 20.0, BEGUN)
 DUE = truth(PLAN)
 
@@ -122,6 +124,30 @@ def test_a_new_log_beside_an_old_store_is_judged_on_both() -> None:
     assert failed(replace(new, requests=since[1:]), due) == {"requested"}
     assert failed(replace(new, announced=[]), due) == {"announced"}
     assert failed(new, truth(later)) >= {"recorded once", "numbered 1 … N"}
+
+
+def _gone(evidence: Evidence, user: str, **more: Any) -> Evidence:
+    """The same with one learner on the list and his completions nobody's."""
+    listed = Forgotten({SALT: frozenset({seal(SALT, LEARNER, user)})})
+    rows = [
+        replace(row, task_id=seal_task(SALT, row.task_id), claim=NOBODYS_CLAIM)
+        if row.claim[0] == user
+        else row
+        for row in evidence.rows
+    ]
+    return replace(evidence, **{"rows": rows, "forgotten": listed, **more})
+
+
+def test_a_forgotten_learners_tasks_are_nobodys() -> None:
+    conflict = next(one for one in PLAN if one.kind == "conflict")
+    user = json.loads(conflict.value or b"")["user_id"]
+    assert failed(_gone(GOOD, user)) == set()
+    unsaid = [raw for raw in GOOD.letters if mark(raw) != conflict.name]
+    assert len(unsaid) == len(GOOD.letters) - 1
+    assert failed(_gone(GOOD, user, letters=unsaid)) == set()  # it was read after the erasure
+    assert failed(replace(GOOD, letters=unsaid)) == {"dead letters"}
+    assert failed(_gone(GOOD, user, rows=GOOD.rows)) == {"recorded once"}
+    assert failed(_gone(GOOD, user, named=[user])) == {"erased"}
 
 
 def _windows(evidence: Evidence, **more: Any) -> Evidence:
@@ -220,6 +246,7 @@ BROKEN: dict[str, tuple[Change, set[str]]] = {
         {"windows = N"},
     ),
     "a completion in another's window": (_moved_window, {"each window"}),
+    "a row that names a forgotten learner": (lambda e: replace(e, named=["ada"]), {"erased"}),
     "a letter missing": (lambda e: replace(e, letters=e.letters[1:]), {"dead letters"}),
     "a letter for a good message": (
         lambda e: replace(e, letters=[*e.letters, letter_of(e.log[0])]),

@@ -25,7 +25,7 @@ def at(seconds: float) -> datetime:
 def prediction(name: str, seconds: float, revision: int | None = 1) -> dict[str, Any]:
     return {
         "request_id": name, "predicted_at": at(seconds).isoformat(),
-        "model_revision": revision, "model_version": revision,
+        "model_revision": revision, "model_version": revision, "user_id": "u", "history_length": 9,
     }  # fmt: skip
 
 
@@ -76,6 +76,7 @@ BAD: list[tuple[str, Mapping[str, Any]]] = [
     ("stale revision", {"predictions": [prediction("a", 61 + GRACE.total_seconds())]}),
     ("rollback holds", {"causes": [(1, 1, "rollback"), (2, 2, "publish")]}),
     ("damaged served", {"predictions": [prediction("a", 50, 2)]}),
+    ("not held", {"forgotten": {"u": at(100 - GRACE.total_seconds())}}),
 ]
 
 
@@ -99,6 +100,14 @@ def test_a_version_is_not_due_while_it_is_damaged() -> None:
         GOOD, predictions=[late, GOOD.predictions[1]], broken=[(2, at(40), at(70))]
     )  # fmt: skip
     assert failed(excused) == set()
+
+
+def test_a_learner_may_be_known_until_the_list_is() -> None:
+    since = at(102 - GRACE.total_seconds())
+    assert failed(replace(GOOD, forgotten={"u": since})) == set()
+    early = at(100 - GRACE.total_seconds())
+    unheld = [{**each, "history_length": 0} for each in GOOD.predictions]
+    assert failed(replace(GOOD, forgotten={"u": early}, predictions=unheld)) == set()
 
 
 def test_an_answer_without_a_model_is_not_stale() -> None:
