@@ -55,12 +55,14 @@ def _add_probes(calls: APIRouter, face: Face) -> None:
         body = face.health.snapshot()
         return body if body["ready"] else response(503, "not ready", **body)
 
+    whole = status.Status(status.parts(face.settings, face.tasks.engine, face.lags))
+
     @calls.get(
         "/status", tags=["operations"], summary="The whole system", responses=documented(401)
     )
-    def show_status() -> dict[str, Any]:
+    async def show_status() -> dict[str, Any]:
         """The same object as `retrace status --json`."""
-        return status.gather(face.settings, face.tasks.engine, face.lags, status.SILENT_SECONDS)
+        return await whole.told()
 
     @calls.get(
         "/metrics",

@@ -3,17 +3,20 @@ nothing but itself."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import anyio
 import fsspec
 import httpx
 from sqlalchemy import Engine, text
 
 from gateway import windowed
+from gateway.kept import Kept
 from gateway.tasks import Tasks
 from schemas import codec, topics
 from schemas.settings import Settings, masked
@@ -43,21 +46,40 @@ _LAST = text(
 )
 
 
-def gather(
-    settings: Settings, engine: Engine, lags: GroupLags, seconds: float | None = None
-) -> dict[str, Any]:
-    """The whole status; a part that cannot be read, in so many seconds, is ``{"error": …}``."""
-    found = at_once(parts(settings, engine, lags), seconds)
+def gather(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Any]:
+    """The whole status; a part that cannot be read is ``{"error": …}``."""
+    return _dated(at_once(parts(settings, engine, lags)))
+
+
+def at_once(work: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What comes of each, side by side."""
+    with ThreadPoolExecutor(max(len(work), 1)) as pool:
+        futures = {name: pool.submit(each) for name, each in work.items()}
+        return {name: future.result() for name, future in futures.items()}
+
+
+class Status:
+    """The whole status in time, for all who ask: each part is read by one of them at a time."""
+
+    def __init__(
+        self, work: Mapping[str, Callable[[], Any]], seconds: float = SILENT_SECONDS
+    ) -> None:
+        self.seconds, limiter = seconds, anyio.CapacityLimiter(max(len(work), 1))
+        self._parts = {name: Kept(each, 0.0, limiter) for name, each in work.items()}
+
+    async def told(self) -> dict[str, Any]:
+        """As ``gather``; what takes longer goes on, and nobody waits for it."""
+        reading = {name: asyncio.ensure_future(kept.get()) for name, kept in self._parts.items()}
+        await asyncio.wait(reading.values(), timeout=self.seconds)
+        late = [each for each in reading.values() if not each.done()]
+        found = {n: dict(SILENT) if each in late else each.result() for n, each in reading.items()}
+        for each in late:
+            each.cancel()
+        return _dated(found)
+
+
+def _dated(found: dict[str, Any]) -> dict[str, Any]:
     return {"at": codec.rfc3339(datetime.now(UTC)), **found}
-
-
-def at_once(work: Mapping[str, Callable[[], Any]], seconds: float | None = None) -> dict[str, Any]:
-    """What comes of each, side by side; what takes longer goes on, and nobody waits for it."""
-    pool = ThreadPoolExecutor(max(len(work), 1))
-    futures = {name: pool.submit(each) for name, each in work.items()}
-    done, _ = wait(futures.values(), seconds)
-    pool.shutdown(wait=False)
-    return {n: f.result() if f in done else dict(SILENT) for n, f in futures.items()}
 
 
 def parts(settings: Settings, engine: Engine, lags: GroupLags) -> dict[str, Callable[[], Any]]:
