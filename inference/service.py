@@ -11,7 +11,8 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -43,6 +44,7 @@ BATCH = 256
 RECORDED_SECONDS = 0.005
 COMMIT_SECONDS = 0.2
 MOST_LATER = 100
+LOAD_SECONDS = 20.0
 
 
 class Inference:
@@ -257,12 +259,25 @@ def run(settings: Settings) -> None:
         inference = Inference(settings, patience, models)
         models.read = Reads(settings, patience.health).newer
         probe.start(settings, patience, inference.reads.engine)
-        threading.Thread(target=_follow, args=(models,), name="models", daemon=True).start()
-        models.caught_up.wait(10.0)
-        log.info("inference runs")
-        inference.run()
+        with followed(models):
+            models.caught_up.wait(10.0)
+            log.info("inference runs")
+            inference.run()
     except Stopped:
         log.info("stopped while waiting")
+
+
+@contextmanager
+def followed(models: Models) -> Iterator[None]:
+    """Announcements are followed beside, and not any more afterwards: a process that ends while a
+    thread of it loads a network is aborted."""
+    thread = threading.Thread(target=_follow, args=(models,), name="models", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        models.patience.stop.set()
+        thread.join(LOAD_SECONDS)
 
 
 def _follow(models: Models) -> None:
