@@ -17,6 +17,8 @@ def run(job: Job) -> None:
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 50,
+            "session.timeout.ms": round(job.session_seconds * 1000),
+            "heartbeat.interval.ms": min(3000, round(job.session_seconds * 250)),
         }
     )
     producer = Producer({**job.kafka, "linger.ms": 0})

@@ -19,11 +19,13 @@ COLUMNS = (
     "is_correct", "actual_time_seconds", "timed_out", "log_partition", "log_offset",
 )  # fmt: skip
 BATCH = 1000
+OWN_SESSION = 45.0  # librdkafka's
 
 
 @dataclass(frozen=True)
 class Job:
-    """Servers, names, and which variant of the peer runs. ``kafka`` configures librdkafka."""
+    """Servers, names, and which variant of the peer runs. ``kafka`` configures librdkafka;
+    ``session_seconds``: as long may its consumer be silent."""
 
     kafka: Mapping[str, Any]
     topic: str
@@ -32,6 +34,7 @@ class Job:
     partitions: int
     folder: str
     variant: str = ""
+    session_seconds: float = OWN_SESSION
 
     @property
     def group(self) -> str:

@@ -58,7 +58,9 @@ def echoing(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def echo(settings: Settings) -> Iterator[tuple[str, Running]]:
+def echo(
+    settings: Settings, session_seconds: float = peer_job.OWN_SESSION
+) -> Iterator[tuple[str, Running]]:
     """The echo's topic and its process, which reads already."""
     topic = topics.PREDICTION_REQUEST
     name = settings.topic_prefix + "echo"
@@ -67,7 +69,7 @@ def echo(settings: Settings) -> Iterator[tuple[str, Running]]:
     job = peer_job.Job(
         kafka={key: value for key, value in config.items() if not callable(value)},
         topic=name, prefix=settings.topic_prefix, database="", partitions=6,
-        folder=str(settings.data_dir),
+        folder=str(settings.data_dir), session_seconds=session_seconds,
     )  # fmt: skip
     told = {peer_job.VARIABLE: json.dumps(asdict(job)), "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-m", "benchmarks.peer_echo"]

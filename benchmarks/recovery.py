@@ -20,7 +20,7 @@ import httpx
 from confluent_kafka import Producer
 from sqlalchemy import Engine, select
 
-from benchmarks import machine, reported
+from benchmarks import machine, peer_job, reported
 from benchmarks.child import MeasurementFailed, Tell
 from benchmarks.ground import Servers, ground
 from benchmarks.ingest_table import table
@@ -52,6 +52,7 @@ class Asked:
     """The command's options."""
 
     repeats: int
+    peer_session: float = peer_job.OWN_SESSION
 
 
 def run(asked: Asked, *, as_json: bool) -> None:
@@ -67,7 +68,7 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
         declare.declare(settings)
         with asking(settings, LEARNERS) as asker:
             rows = _services(asked, on, settings, asker, tell)
-            with echo(settings) as (name, peer):
+            with echo(settings, asked.peer_session) as (name, peer):
                 rows.append(
                     _row("bare consumer", lambda: asker.ask(name), "echo", peer, asked, tell)
                 )

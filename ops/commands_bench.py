@@ -188,6 +188,9 @@ def pages(
 @bench_app.command()
 def recovery(
     repeats: Annotated[int, typer.Option(min=1, max=100, help="Kills of each service.")] = 3,
+    peer_session: Annotated[
+        float, typer.Option(min=1, max=1800, help="Seconds of the peer's session.")
+    ] = 45.0,
     as_json: Json = False,
 ) -> None:
     """Seconds from kill -9 of each service to its next useful output.
@@ -198,7 +201,7 @@ def recovery(
     """
     from benchmarks import recovery as command
 
-    command.run(command.Asked(repeats), as_json=as_json)
+    command.run(command.Asked(repeats, peer_session), as_json=as_json)
 
 
 @bench_app.command()

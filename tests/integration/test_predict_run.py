@@ -47,10 +47,11 @@ def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_
 
 def test_recovery_in_small(kafka: str, database_url: str, tmp_path: Path) -> None:
     settings = Settings(
-        kafka_bootstrap=kafka, database_url=SecretStr(database_url), train_epochs=2
+        kafka_bootstrap=kafka, database_url=SecretStr(database_url), train_epochs=2,
+        kafka_session_seconds=2,
     )  # fmt: skip
     told: list[str] = []
-    found = recovery.measure(recovery.Asked(1), Servers(settings, tmp_path), told.append)
+    found = recovery.measure(recovery.Asked(1, 2.0), Servers(settings, tmp_path), told.append)
     assert [row["service"] for row in found["rows"]] == [*recovery.SERVICES, "bare consumer"]
     assert all(len(row["seconds"]) == 1 for row in found["rows"])
     assert all(row["seconds"][0] > 0 for row in found["rows"])
