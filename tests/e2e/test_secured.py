@@ -24,7 +24,15 @@ from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, kafka
 from tests.granted import database_users
-from tests.running import Service, environment, publish, settings_of, task, values_of
+from tests.running import (
+    Service,
+    environment,
+    publish,
+    read_all,
+    settings_of,
+    task,
+    values_of,
+)
 from tests.secured import SecuredKafka, as_user, password, secured_kafka
 from tests.servers import fresh_database, wait_until
 
@@ -195,7 +203,7 @@ def test_the_whole_loop_with_the_least_rights(
         for service in started.values():
             service.await_ready(120)
         producer = as_user(own, broker, NAMED["producers"])
-        publish(producer, *[task(f"s{number}") for number in range(40)])
+        publish(producer, *[task(f"s{number}") for number in range(40)], b"not json")
         wait_until(lambda: _versions(own) != [], 120)
         new = {"user_id": "user-1", "topic": "topic-1", "difficulty": "easy"}
         address = f"http://127.0.0.1:{own.gateway_port}"
@@ -207,9 +215,11 @@ def test_the_whole_loop_with_the_least_rights(
             wait_until(lambda: client.get("/status").json()["counter"]["completions"] == 41, 30)
             status = client.get("/status").json()
             _check_pages(client, issued["id"])
-        _check_models(
-            as_user(own, broker, NAMED["gateway"], database_url=SecretStr(users["gateway"]))
-        )
+        gateway = as_user(
+            own, broker, NAMED["gateway"], database_url=SecretStr(users["gateway"])
+        )  # fmt: skip
+        _check_models(gateway)
+        _check_redrive(gateway, own)
         wrong = {k: v for k, v in status.items() if isinstance(v, dict) and "error" in v}
         assert wrong == {}
         logs = {role: service.log.read_text() for role, service in started.items()}
@@ -237,6 +247,15 @@ def _check_models(gateway: Settings) -> None:
     version = models.listed(1)["versions"][0]["version"]
     assert models.announce(models.changing().promote(version))["announced"]
     assert models.announce(models.changing().release())["announced"]
+
+
+def _check_redrive(gateway: Settings, operator: Settings) -> None:
+    """As the pages do it: a letter goes back to its topic, which is noted, and fails once more."""
+    argv = [sys.executable, "-m", "ops.cli", "dead-letters", "redrive", "--all", "--yes"]
+    done = subprocess.run(argv, env=environment(gateway), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: len(read_all(operator, topics.DEAD_LETTERS)) == 2, 30)
+    assert len(values_of(operator, topics.LETTER_REDRIVEN)) == 1
 
 
 def _versions(settings: Settings) -> list[dict[str, Any]]:
