@@ -43,10 +43,11 @@ def gateway() -> None:
 
 
 def _configured(service: str) -> Settings:
-    """The settings in force, with this service's logs set up."""
-    from ops import local
+    """The settings in force, with this service's memory and logs set up."""
+    from ops import allocator, local
     from streams import logs, traces
 
+    allocator.few_arenas()
     settings = local.of_service(service)
     logs.configure(settings, service)
     traces.configure(service)
