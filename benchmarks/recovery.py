@@ -20,7 +20,7 @@ import httpx
 from confluent_kafka import Producer
 from sqlalchemy import Engine, select
 
-from benchmarks import machine, peer_job, reported
+from benchmarks import machine, reported
 from benchmarks.child import MeasurementFailed, Tell
 from benchmarks.ground import Servers, ground
 from benchmarks.ingest_table import table
@@ -52,7 +52,7 @@ class Asked:
     """The command's options."""
 
     repeats: int
-    peer_session: float = peer_job.OWN_SESSION
+    peer_session: float
 
 
 def run(asked: Asked, *, as_json: bool) -> None:

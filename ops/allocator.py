@@ -13,7 +13,7 @@ def few_arenas() -> None:
     """Let all threads share two arenas, where the C library is glibc.
 
     It makes eight for each core, and what a thread frees stays in the arena that it took it from:
-    the gateway grew by 10 MiB in as many minutes of 20 tasks a second, and with two by 1.
+    after eleven minutes of 20 tasks a second the gateway had 206 MiB, and with two 187.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)

@@ -196,8 +196,8 @@ def recovery(
     """Seconds from kill -9 of each service to its next useful output.
 
     All four services on servers as for `bench ingest`; each is started again at once, and alone
-    at its work: nothing else is of its kind. The peer is a bare Kafka consumer with its library's
-    own settings.
+    at its work: nothing else is of its kind. The peer is a bare Kafka consumer, by default with its
+    library's own settings.
     """
     from benchmarks import recovery as command
 

@@ -233,8 +233,8 @@ def _forgotten(engine: Engine) -> dict[str, datetime]:
     with engine.connect() as connection:
         entries = known.entries(connection)
     names = [f"learner-{number}" for number in range(plan.LEARNERS)]
-    each = {entry.forgotten_at: Forgotten.of([entry]) for entry in entries}
-    return {name: at for at, listed in each.items() for name in names if name in listed}
+    listed = [(Forgotten.of([entry]), entry.forgotten_at) for entry in entries]
+    return {name: at for one, at in listed for name in names if name in one}
 
 
 def _causes(engine: Engine) -> list[tuple[int, int, str]]:

@@ -31,7 +31,7 @@ FAULTS = (
 )
 LEARNERS, STAYING = 200, 150  # those from here on may be forgotten
 SECONDS_PER_FAULT = 7.0
-FROZEN_SECONDS = (12.0, 15.0)  # the session times out after 10
+FROZEN_SECONDS = (12.0, 15.0)  # longer than a session
 
 
 @dataclass(frozen=True)
