@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from benchmarks.ingest_timeline import Look, Timeline, percentiles, speed
 from ops import cli
 from ops.machine import free_port
 from ops.processes import Process
+from ops.supervisor import Supervisor
 from schemas import codec, events, tables, topics
 from schemas.codec import Raw
 from schemas.settings import Settings
@@ -103,6 +105,20 @@ def test_reading_begins_where_nothing_was_stored_yet() -> None:
     assert found["start_seconds"] == 3.0
     assert found["seconds"] == {"stored": 2.0, "counted": 2.0}
     assert found["per_second"] == {"stored": 500.0, "counted": 500.0}
+
+
+def test_what_comes_all_at_once_between_two_questions_took_some_time() -> None:
+    came = iter([0])
+
+    def seen() -> int:
+        """Nothing to the first question, everything to all others."""
+        return next(came, 600)
+
+    with Supervisor() as supervisor:
+        running = watch.Running(supervisor, {}, {}, {}, time.monotonic())
+        found = running.until(600, seen, seen).figures()
+    assert found["seconds"]["counted"] > 0
+    assert found["seconds"]["counted"] >= found["seconds"]["stored"]
 
 
 def test_a_steady_rate_leaves_out_how_it_began_and_ended() -> None:
