@@ -104,7 +104,7 @@ class Inference:
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
         wait = 0.0 if self.later else RECORDED_SECONDS if self.waiting.held else 0.2
-        raws = [kafka.raw(message) for message in kafka.drain(consumer, BATCH, wait)]
+        raws = [kafka.raw(message) for message in self.consumption.take(consumer, BATCH, wait)]
         if not raws and self.later:
             self._explain(*self.later.popleft())
         for raw in raws:

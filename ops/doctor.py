@@ -180,7 +180,8 @@ def _services(settings: Settings) -> Iterator[Check]:
             advice = f"Start it: `retrace {name}`, or everything with `retrace up`."
             yield Check(name, "warn", f"does not answer ({state['error']})", advice)
         elif not state.get("ready"):
-            waits = [n for n, it in state.get("dependencies", {}).items() if not it["ok"]]
-            yield Check(name, "fail", f"waits for {', '.join(waits)}", "See above, and its log.")
+            needs = state.get("dependencies", {}).items()
+            waits = [f"{need}: {it['detail']}" for need, it in needs if not it["ok"]]
+            yield Check(name, "fail", f"waits for {'; '.join(waits)}", "See above, and its log.")
         else:
             yield Check(name, "ok", "ready")

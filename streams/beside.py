@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import faust
 import structlog
-from confluent_kafka import KafkaException
+from aiokafka.errors import KafkaError as AiokafkaError
+from confluent_kafka import KafkaError, KafkaException
 from mode import Service
 
 from schemas import topics
@@ -58,12 +60,15 @@ class Forget(Loop):
 
 
 class Watch(Service):
-    """Looks for what Faust does not get out of, and ends the worker, which is started again.
+    """Looks for what Faust does not get out of. Most of it ends the worker, which is started again.
 
     An agent can wait for ever for messages that were taken from the broker and never came to it.
     On a new, empty Kafka a group whose leader joined while the topics were gone assigns them to
     nobody, for as long as he leads. A recovery that another rebalance interrupts can wait for ever
     for what it has read, or for the mark of a transaction, which is never delivered.
+
+    A group that refuses this worker is told of, and asked again: its consumer keeps the error until
+    somebody takes it, which Faust never does.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Watch(Service):
     @Service.task
     async def _run(self) -> None:
         async for _ in self.itertimer(self.settings.heal_seconds):
+            self._look_admitted()
             recovery = self.faust.tables.recovery
             read = dict(recovery.active_offsets) if recovery.in_recovery else None
             if self.recovery.lasts(read, time.monotonic()):
@@ -89,9 +95,30 @@ class Watch(Service):
             if await self._is_made_anew():
                 raise CannotGoOn("the topics were made anew")
 
+    def _look_admitted(self) -> None:
+        thread: Any = self.faust.consumer._thread
+        coordinator = thread._consumer and thread._consumer._coordinator
+        if coordinator is None:
+            return
+        error = coordinator._pending_exception
+        if error is None:
+            self.count.consumption.admit()
+            return
+        thread.thread_loop.call_soon_threadsafe(_take, coordinator)
+        try:
+            self.count.consumption.refuse(KafkaError(error.errno))
+        except KafkaException:
+            raise CannotGoOn(f"the counter's group fails: {error}") from error
+
     async def _is_made_anew(self) -> bool:
         try:
             return await asyncio.to_thread(declare.topic_id, self.edge, self.name) != self.known
         except (KafkaException, Unreachable) as error:
             log.debug("topics not looked at", because=str(error))
             return False
+
+
+def _take(coordinator: Any) -> None:
+    """After this it asks to be let in again."""
+    with suppress(AiokafkaError):
+        coordinator.check_errors()

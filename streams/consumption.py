@@ -1,8 +1,9 @@
 """One loop's part in a consumer group: what it handles, and whether it stands still.
 
 A loop that handles nothing while ever more messages wait in its partitions is dead, however
-briskly it turns. While what it needs is away it waits, and is not judged. What waits but does not
-grow is no sign: the marks of transactions, or messages that went by age, are never handled.
+briskly it turns. While what it needs is away, or its group does not let it in, it waits, and is not
+judged. What waits but does not grow is no sign: the marks of transactions, or messages that went by
+age, are never handled.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
 
 from schemas.codec import Raw
 from schemas.settings import Settings
 from schemas.topics import Topic
+from streams import admission, kafka, traces
 from streams import common_metrics as metrics
-from streams import traces
 from streams.health import Stillness
 
 STILL_AFTER = 120.0
@@ -30,9 +32,11 @@ class Consumption:
     def __init__(
         self, settings: Settings, topic: Topic, group: str, seconds: float = STILL_AFTER
     ) -> None:
+        self.settings = settings
         self.topic = settings.topic_prefix + topic.name
         self.group = settings.topic_prefix + group
         self.places = topic.spread(settings.kafka_partitions).partitions
+        self.refused = ""  # why the group does not let this loop in, in words
         self.stands_still = False
         self.mine: frozenset[int] = frozenset()
         self.moves = 0
@@ -44,12 +48,27 @@ class Consumption:
         self._batch = metrics.BATCH.labels(self.topic, self.group)
         self._lag = metrics.LAG.labels(self.topic, self.group)
 
+    def take(self, consumer: Consumer, most: int, wait: float) -> list[KafkaMessage]:
+        """``kafka.drain``; a loop that its group refuses goes on trying, as the consumer does."""
+        return kafka.drain(consumer, most, wait, self.refuse)
+
+    def refuse(self, error: KafkaError) -> None:
+        """The group's refusal is noted; raises ``KafkaException`` for any other trouble."""
+        if error.code() not in admission.REFUSED:
+            raise KafkaException(error)
+        self.refused = admission.words(self.settings, self.group, error)
+
+    def admit(self) -> None:
+        """The group has let this loop in."""
+        self.refused = ""
+
     def hold(self, partitions: Collection[int]) -> None:
         """These partitions are this loop's, and no others."""
         self._own(partitions)
 
     def assigned(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:
         """For a consumer's ``on_assign``."""
+        self.admit()
         self._own(self.mine | {place.partition for place in places})
 
     def revoked(self, _consumer: Any, places: Sequence[TopicPartition]) -> None:

@@ -269,22 +269,30 @@ class Publisher:
         return len(self._producer) and self._producer.flush(timeout)
 
 
-def drain(source: Consumer, most: int, wait: float) -> list[KafkaMessage]:
+def _fail(error: KafkaError) -> None:
+    raise KafkaException(error)
+
+
+def drain(
+    source: Consumer, most: int, wait: float, trouble: Callable[[KafkaError], None] = _fail
+) -> list[KafkaMessage]:
     """Wait for a message, then take what is there already. Transport errors are skipped.
 
-    Raises ``KafkaException`` for errors that do not pass.
+    Errors that do not pass are ``trouble``: by default ``KafkaException`` is raised.
     """
     first = source.poll(wait)
     if first is None:
         return []
     rest = source.consume(most - 1, 0) if most > 1 else []
-    return [message for message in [first, *rest] if _is_data(message)]
+    return [message for message in [first, *rest] if is_data(message, trouble)]
 
 
-def _is_data(message: KafkaMessage) -> bool:
+def is_data(message: KafkaMessage, trouble: Callable[[KafkaError], None] = _fail) -> bool:
+    """Whether it is a message, and no error; one that does not pass is ``trouble``."""
     error = message.error()
     if error is None:
         return True
-    if error.code() == KafkaError._PARTITION_EOF or error.retriable() or _is_transport(error):
-        return False
-    raise KafkaException(error)
+    passes = error.code() == KafkaError._PARTITION_EOF or error.retriable() or _is_transport(error)
+    if not passes:
+        trouble(error)
+    return False

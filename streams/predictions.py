@@ -47,7 +47,7 @@ class Keeper:
         consumer.subscribe([mine.topic], on_assign=mine.assigned, on_revoke=mine.revoked)
         try:
             while not self.patience.stop.is_set():
-                messages = kafka.drain(consumer, BATCH, 0.2)
+                messages = mine.take(consumer, BATCH, 0.2)
                 if not messages:
                     continue
                 began = time.monotonic()

@@ -90,7 +90,7 @@ class Recorder:
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
         wait = 0.0 if self._underway else WAIT_SECONDS
-        messages = kafka.drain(consumer, self.settings.batch_size, wait)
+        messages = self.consumption.take(consumer, self.settings.batch_size, wait)
         try:
             if self._stale:  # what came meanwhile is read again from where the store stands
                 self._announce(self._finish())
@@ -182,6 +182,7 @@ class Recorder:
 
     def _mark(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         self._stale = True
+        self.consumption.admit()
 
     def _assign(self, consumer: Consumer) -> None:
         """Go on where the store stands, whatever the group has committed."""

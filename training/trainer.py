@@ -100,7 +100,7 @@ class Trainer:
             error = message.error()
             if error is not None and error.code() == KafkaError._PARTITION_EOF:
                 break
-            if error is None:
+            if kafka.is_data(message, self.consumption.refuse):
                 queue.append(message)
             wait = 1.0
         return queue
@@ -159,7 +159,7 @@ class Trainer:
             self.patience.health.beat()
             consumer.pause(consumer.assignment())
             message = consumer.poll(0.2)
-            if message is not None and message.error() is None:
+            if message is not None and kafka.is_data(message, self.consumption.refuse):
                 self.backlog.append(message)
         consumer.resume(consumer.assignment())
         if isinstance(outcome[0], BaseException):

@@ -14,15 +14,18 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AclBinding, AclBindingFilter
 from pydantic import SecretStr
 
 from gateway.models import Models
+from inference.service import GROUP as ANSWERERS
 from ops import acls
 from schemas import access, topics
 from schemas.access import Grant
 from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
 from streams import database, declare, kafka
+from streams.app import APP_ID
 from tests.granted import database_users
 from tests.running import (
     Service,
@@ -35,6 +38,7 @@ from tests.running import (
 )
 from tests.secured import SecuredKafka, as_user, password, secured_kafka
 from tests.servers import fresh_database, wait_until
+from training.trainer import GROUP as TRAINERS
 
 PREFIX = "sec."
 PROCESSES = {
@@ -181,6 +185,47 @@ def test_who_is_not_let_in_waits_and_says_why(
         service.kill()
     assert "Traceback" not in logged
     assert password(NAMED["inference"]) not in logged
+
+
+@pytest.mark.parametrize("role", ["streams", "training", "inference"])
+def test_who_may_not_join_its_group_is_let_in_once_it_may(
+    role: str, administrator: Settings, broker: SecuredKafka, postgres: str, tmp_path: Path
+) -> None:
+    group = PREFIX + {"streams": APP_ID, "training": TRAINERS, "inference": ANSWERERS}[role]
+    grant = acls.binding(Grant(role, "GROUP", group, "READ"), NAMED[role])
+    _take_away(administrator, grant)
+    with fresh_database(postgres) as url, ExitStack() as stack:
+        own = as_user(
+            administrator, broker, NAMED[role], database_url=SecretStr(url), data_dir=tmp_path
+        )
+        service = Service(PROCESSES[role], own)
+        stack.callback(service.kill)
+        told = f"Kafka does not let this user into the group {group}."
+        wait_until(lambda: _detail(service).startswith(told), 60)
+        assert service.readiness()["ready"] is False
+        acls.apply(administrator, [grant])
+        wait_until(lambda: service.readiness().get("ready") is True, 60)
+        log = service.log.read_text()
+        assert service.stop() == 0
+    assert log.count(told) == 1
+    assert "Traceback" not in log
+    assert "starting it again" not in log
+
+
+def _detail(service: Service) -> str:
+    assert service.process.poll() is None, service.log.read_text()[-3000:]
+    return str(service.readiness().get("dependencies", {}).get("kafka", {}).get("detail", ""))
+
+
+def _take_away(administrator: Settings, grant: AclBinding) -> None:
+    mine = AclBindingFilter(
+        grant.restype, grant.name, grant.resource_pattern_type, grant.principal, grant.host,
+        grant.operation, grant.permission_type,
+    )  # fmt: skip
+    edge = kafka.admin(administrator)
+    (deleted,) = edge.delete_acls([mine]).values()
+    assert len(deleted.result()) == 1
+    wait_until(lambda: grant in acls.difference(administrator, NAMED).missing)
 
 
 def test_the_whole_loop_with_the_least_rights(

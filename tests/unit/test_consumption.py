@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import REGISTRY
 
 from schemas import topics
@@ -102,6 +105,45 @@ def test_health_says_what_is_not_handled(mine: Consumption) -> None:
     health.move()
     mine.look({0: 1}, 103.0)
     assert health.stuck() is None
+
+
+class Refusing:
+    """A consumer to whom a refusal and a message come at once."""
+
+    def poll(self, _seconds: float) -> Any:
+        return Came(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+
+    def consume(self, _most: int, _seconds: float) -> list[Any]:
+        return [Came(KafkaError(KafkaError._TRANSPORT)), Came(None)]
+
+
+@dataclass(frozen=True)
+class Came:
+    """A message, or an error."""
+
+    trouble: KafkaError | None
+
+    def error(self) -> KafkaError | None:
+        return self.trouble
+
+
+def test_a_refusal_takes_no_message_away_and_ends_with_the_admission(mine: Consumption) -> None:
+    consumer: Any = Refusing()
+    assert mine.take(consumer, 10, 0.0) == [Came(None)]
+    assert "into the group p.g. Let an operator run" in mine.refused
+    mine.assigned(consumer, [])
+    assert mine.refused == ""
+
+
+def test_a_session_that_is_not_taken_is_named(mine: Consumption) -> None:
+    mine.refuse(KafkaError(KafkaError.INVALID_SESSION_TIMEOUT))
+    assert mine.refused.startswith("Kafka takes no session of 6 s. Let RETRACE_KAFKA_SESSION")
+
+
+def test_other_trouble_than_a_refusal_is_raised(mine: Consumption) -> None:
+    with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
+        mine.refuse(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert mine.refused == ""
 
 
 def test_what_is_handled_is_counted(mine: Consumption) -> None:
