@@ -25,6 +25,7 @@ from gateway.link import Link
 from gateway.metrics import Measured
 from gateway.routes import router
 from gateway.sessions import Sessions
+from gateway.sign_outs import SignOuts
 from gateway.tasks import Tasks
 from schemas.errors import MachineError
 from schemas.settings import Settings
@@ -44,10 +45,15 @@ def create(settings: Settings) -> FastAPI:
     engine = database.connect(settings.database_url.get_secret_value(), "gateway", pool=10)
     tasks = Tasks(engine, settings.train_every)
     link = Link(settings, patience, tasks)
+    keys = Keys(settings.api_keys)
+    sessions = Sessions(keys, settings.data_dir)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         threading.Thread(target=_begin, args=(patience, tasks, link), daemon=True).start()
+        if keys:
+            outs = SignOuts(engine, sessions, patience.stop)
+            threading.Thread(target=outs.run, name="sign-outs", daemon=True).start()
         yield
         link.stop()
         engine.dispose()
@@ -59,8 +65,6 @@ def create(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     problems.install(app)
-    keys = Keys(settings.api_keys)
-    sessions = Sessions(keys, settings.data_dir)
     hosts = Hosts(settings.host, settings.allowed_hosts)
     app.add_middleware(Guard, keys=keys, sessions=sessions, hosts=hosts)
     app.add_middleware(Measured)

@@ -1,8 +1,8 @@
-"""Browsers that have signed in, in a signed cookie: nothing is kept here but who signed out.
+"""Browsers that have signed in, in a signed cookie: nothing is kept but what was signed out of.
 
 What signs is made of a secret in the data folder and all API keys: a session outlives a restart of
-the gateway, and none outlives a change of the keys. A sign-out holds in this process; the cookie
-itself is gone from the browser.
+the gateway, and none outlives a change of the keys. A sign-out holds here at once; sign_outs.py
+tells the other gateways.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import hashlib
 import os
 import secrets
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Sessions:
 
     def __init__(self, keys: Keys, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock, self._ended = clock, dict[str, int]()
+        self._lock, self._one_ended = threading.Lock(), threading.Event()
         signing = keys.digest(_secret(folder)) if keys else secrets.token_bytes(SECRET_BYTES)
         options = {"digest_method": hashlib.sha256}
         self._signer = URLSafeSerializer(signing, salt=COOKIE, signer_kwargs=options)
@@ -67,10 +69,26 @@ class Sessions:
         return session.until > self._clock() and session.id not in self._ended
 
     def end(self, session: Session) -> None:
-        """Sign out. What has run out is forgotten, so this stays small: sign-ins are few."""
+        """Sign out."""
+        self.learn({session.id: session.until})
+        self._one_ended.set()
+
+    def learn(self, ended: Mapping[str, int]) -> None:
+        """Sessions that were signed out of, and until when they would have lived. What has run out
+        is forgotten, so this stays small: sign-ins are few."""
         now = self._clock()
-        self._ended = {name: until for name, until in self._ended.items() if until > now}
-        self._ended[session.id] = session.until
+        with self._lock:
+            both = {**self._ended, **ended}
+            self._ended = {name: until for name, until in both.items() if until > now}
+
+    def ended(self) -> Mapping[str, int]:
+        """What was signed out of and has not run out, and until when it would have lived."""
+        return self._ended
+
+    def await_end(self, seconds: float) -> None:
+        """Wait until somebody signs out here, or so long."""
+        self._one_ended.wait(seconds)
+        self._one_ended.clear()
 
 
 def put(connection: HTTPConnection, session: Session | None) -> None:

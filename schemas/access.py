@@ -147,6 +147,7 @@ TABLES: dict[str, dict[str, str]] = {
     "prediction_scores": {"streams": "SIU", "gateway": "S"},
     "calibrations": {"streams": "SID", "gateway": "S"},
     "audit": {"gateway": "SIUD"},
+    "signed_out": {"gateway": "SID"},
     "forgotten": {"streams": "SIU", "training": "S", "inference": "S", "gateway": "S"},
     "practice_tasks": {"gateway": "S", READERS: "S"},
     "embedding_model_tracker": {READERS: "S"},

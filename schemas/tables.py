@@ -245,6 +245,14 @@ audit = Table(
     Column("detail", Text),
 )
 
+# Sessions that were signed out of before their time, for all gateways.
+signed_out = Table(
+    "signed_out",
+    metadata,
+    Column("session", String(64), primary_key=True),
+    _time("until"),
+)
+
 # Chances told beside what happened, summed: a row a tenth of chance that has any.
 calibrations = Table(
     "calibrations",

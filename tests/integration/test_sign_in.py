@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from socket import create_connection
@@ -35,12 +35,12 @@ FOREIGN = ("http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1
 
 
 @contextmanager
-def gateway(folder: Path, *keys: str, **more: object) -> Iterator[Service]:
-    """A gateway that answers; what it needs is away, which must not matter here."""
+def gateway(folder: Path, *keys: str, store: str = "", **more: object) -> Iterator[Service]:
+    """A gateway that answers; what it needs is away unless given, which must not matter here."""
     folder.mkdir(exist_ok=True)
-    nowhere = f"postgresql://u:p@127.0.0.1:{free_port()}/none"
+    url = store or f"postgresql://u:p@127.0.0.1:{free_port()}/none"
     given = {"api_keys": tuple(map(SecretStr, keys)), **more}
-    service = Service("gateway", settings_of(f"127.0.0.1:{free_port()}", nowhere, folder, **given))
+    service = Service("gateway", settings_of(f"127.0.0.1:{free_port()}", url, folder, **given))
     try:
         wait_until(lambda: bool(service.readiness()) or service.process.poll() is not None, 60)
         assert service.process.poll() is None, service.log.read_text()[-2000:]
@@ -80,6 +80,21 @@ def sign_in(client: httpx.Client, key: str = KEY, **more: str) -> httpx.Response
     return client.post(SIGN_IN, data={"key": key, **more}, headers=own)
 
 
+def signed_in(service: Service) -> str:
+    """A new session's cookie."""
+    with browser(service) as client:
+        assert sign_in(client).status_code == 303
+        return f"{COOKIE}={client.cookies[COOKIE]}"
+
+
+def shows(service: Service, cookie: str) -> bool:
+    """Whether a page is shown to a session."""
+    with browser(service) as client:
+        status = client.get(PAGE, headers={"Cookie": cookie, **PERSON}).status_code
+    assert status in (200, 303)
+    return status == 200
+
+
 @contextmanager
 def socket(service: Service, **headers: str | None) -> Iterator[ClientConnection]:
     """A page's websocket; a browser's Origin unless given."""
@@ -106,6 +121,24 @@ def opens(service: Service, **headers: str | None) -> bool:
         if refused.response.status_code != 403:
             raise
         return False
+
+
+def test_who_signs_out_of_one_gateway_is_out_of_all(database_url: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(gateway(tmp_path, KEY, store=database_url)) for _ in range(2)
+        )
+        gone, stays = signed_in(first), signed_in(first)
+        assert [shows(each, gone) for each in (first, second)] == [True, True]
+        with browser(first) as client:
+            client.post(SIGN_OUT, headers={"Origin": base(first), "Cookie": gone})
+        assert not shows(first, gone)
+        wait_until(lambda: not shows(second, gone), 30)
+        first.kill()
+        first.restart()
+        wait_until(lambda: bool(first.readiness()), 60)
+        wait_until(lambda: not shows(first, gone), 30)
+        assert [shows(each, stays) for each in (first, second)] == [True, True]
 
 
 def test_a_person_is_led_to_the_sign_in_and_on(locked: Service) -> None:

@@ -74,9 +74,20 @@ def test_who_signs_out_cannot_come_back_with_the_same_cookie(tmp_path: Path) -> 
     sessions.end(session)
     assert sessions.read(cookie) is None
     assert sessions.read(its_cookie) == other
-    clock.now += SESSION_SECONDS
-    sessions.end(other)
-    assert list(sessions._ended) == [other.id]  # what has run out takes no memory
+    assert sessions.ended() == {session.id: session.until}
+    clock.now += SESSION_SECONDS - 1
+    later, _ = sessions.begin("one")
+    clock.now += 1
+    sessions.end(later)
+    assert list(sessions.ended()) == [later.id]  # what has run out takes no memory
+
+
+def test_what_ended_elsewhere_is_over_here(tmp_path: Path) -> None:
+    here, there = (Sessions(Keys([ONE]), tmp_path) for _ in range(2))
+    session, cookie = here.begin("one")
+    assert there.read(cookie) == session
+    there.learn({session.id: session.until})
+    assert there.read(cookie) is None
 
 
 @pytest.mark.parametrize("cookie", [None, "", "x", "e30.x", "a.b.c", "\udcff", "{}" * 3000])
