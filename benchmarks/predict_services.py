@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -33,10 +34,11 @@ START_SECONDS = 60.0
 
 @contextmanager
 def services(on: Servers, settings: Settings, names: Sequence[str]) -> Iterator[Running]:
-    """These services, and an inference among them that is ready."""
+    """These services, ready."""
     processes = [_process(settings, name, names) for name in names]
     with watch.running(processes, on.pids) as running:
-        _await(running, lambda: _ready(settings), "inference")
+        for name in names:
+            _await(running, partial(_ready, settings, name), name)
         yield running
 
 
@@ -98,17 +100,17 @@ def train_once(settings: Settings, running: Running, wanted: TrainRequest | None
         _await(running, lambda: version(settings) >= wanted_version, "the new version")
 
 
-def _ready(settings: Settings) -> bool:
-    return bool(_readiness(settings).get("ready"))
+def _ready(settings: Settings, name: str) -> bool:
+    return bool(_readiness(settings, name).get("ready"))
 
 
 def version(settings: Settings) -> int:
     """The version that serves; 0 before any."""
-    return int(_readiness(settings).get("version") or 0)
+    return int(_readiness(settings, "inference").get("version") or 0)
 
 
-def _readiness(settings: Settings) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{settings.inference_port}/readyz"
+def _readiness(settings: Settings, name: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{getattr(settings, f'{name}_port')}/readyz"
     try:
         return dict(httpx.get(url, timeout=2.0, trust_env=False).json())
     except httpx.HTTPError:
