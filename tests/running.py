@@ -146,6 +146,13 @@ class Service:
         except httpx.HTTPError:
             return {}
 
+    def is_refused(self, words: str) -> bool:
+        """Whether it runs, and says that it is not ready, for Kafka's sake, in these words."""
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        state = self.readiness()
+        detail = state.get("dependencies", {}).get("kafka", {}).get("detail", "")
+        return state.get("ready") is False and detail.startswith(words)
+
     def await_ready(self, seconds: float = 60) -> None:
         def ready() -> bool:
             assert self.process.poll() is None, self.log.read_text()[-2000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_who_is_not_let_in_says_so_and_goes_on_trying(
     refused = [Service(name, settings) for name in NAMES]
     try:
         for service in refused:
-            wait_until(lambda service=service: _is_told(service), 60)
+            wait_until(partial(service.is_refused, WORDS), 60)
         assert [service.process.poll() for service in refused] == [None, None, None]
     finally:
         codes = [service.stop() for service in refused]
@@ -57,10 +58,3 @@ def test_who_is_not_let_in_says_so_and_goes_on_trying(
     with services(longer, *NAMES):
         publish(longer, *[task(f"a{number}") for number in range(5)])
         wait_until(lambda: len(values_of(longer, topics.TRAIN_REQUEST)) == 1, 60)
-
-
-def _is_told(service: Service) -> bool:
-    assert service.process.poll() is None, service.log.read_text()[-3000:]
-    state = service.readiness()
-    kafka = state.get("dependencies", {}).get("kafka", {})
-    return state.get("ready") is False and kafka["detail"].startswith(WORDS)
