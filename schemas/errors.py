@@ -41,10 +41,6 @@ class Unreachable(RetraceError):
     """A server does not answer. Waiting may help."""
 
 
-class NotAdmitted(RetraceError):
-    """A consumer group does not let a member in. An operator may help while it goes on trying."""
-
-
 class TopicMismatch(RetraceError):
     """A topic exists, but not as declared."""
 

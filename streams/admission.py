@@ -1,5 +1,4 @@
-"""Why a consumer group does not let a member in, in words: what neither waiting nor beginning again
-mends, but an operator does while the member goes on trying."""
+"""Why a consumer group does not let a member in, in words that say what an operator can do."""
 
 from __future__ import annotations
 

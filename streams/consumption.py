@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
@@ -20,8 +21,9 @@ from schemas.settings import Settings
 from schemas.topics import Topic
 from streams import admission, kafka, traces
 from streams import common_metrics as metrics
-from streams.health import Stillness
+from streams.health import Stillness, now
 
+log = structlog.get_logger("retrace")
 STILL_AFTER = 120.0
 UNKNOWN = (-1, 0)  # since which move at least how many messages have waited
 
@@ -36,7 +38,7 @@ class Consumption:
         self.topic = settings.topic_prefix + topic.name
         self.group = settings.topic_prefix + group
         self.places = topic.spread(settings.kafka_partitions).partitions
-        self.refused = ""  # why the group does not let this loop in, in words
+        self.refused: tuple[str, str] | None = None  # since when the group does, and why
         self.stands_still = False
         self.mine: frozenset[int] = frozenset()
         self.moves = 0
@@ -56,11 +58,16 @@ class Consumption:
         """The group's refusal is noted; raises ``KafkaException`` for any other trouble."""
         if error.code() not in admission.REFUSED:
             raise KafkaException(error)
-        self.refused = admission.words(self.settings, self.group, error)
+        words = admission.words(self.settings, self.group, error)
+        if self.refused is None:
+            self.refused = (now(), words)
+            log.warning("refused", group=self.group, because=words)
 
     def admit(self) -> None:
         """The group has let this loop in."""
-        self.refused = ""
+        if self.refused is not None:
+            self.refused = None
+            log.info("let in", group=self.group)
 
     def hold(self, partitions: Collection[int]) -> None:
         """These partitions are this loop's, and no others."""

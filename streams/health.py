@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STUCK_AFTER = 120.0
 NOT_YET = "not reached yet"
+GROUP = "group"  # the dependency that is down while a consumer group refuses
 
 
 class Health:
@@ -34,11 +35,11 @@ class Health:
     def __init__(self, service: str, needs: tuple[str, ...] = ("kafka", "store")) -> None:
         self.service = service
         self._lock = threading.Lock()
-        self._states = {name: (False, NOT_YET, _now()) for name in needs}
+        self._states = {name: (False, NOT_YET, now()) for name in needs}
         self._facts: dict[str, Any] = {}
         self._beat: float | None = None
         self.consumptions: list[Consumption] = []
-        self.started_at = _now()
+        self.started_at = now()
         for name in needs:
             metrics.UP.labels(name).set(0)
         metrics.STUCK.set_function(lambda: float(self.stuck() is not None))
@@ -49,7 +50,7 @@ class Health:
             before = self._states.get(dependency)
             if before is not None and before[0] == ok and (ok or before[1] == detail):
                 return False
-            since = before[2] if before is not None and before[0] == ok else _now()
+            since = before[2] if before is not None and before[0] == ok else now()
             self._states[dependency] = (ok, detail, since)
             metrics.UP.labels(dependency).set(ok)
             return before is None or before[0] != ok or before[1] == NOT_YET
@@ -66,7 +67,12 @@ class Health:
     def watch(self, consumption: Consumption) -> Consumption:
         """Judge this service by it, too; ``probe`` looks how much waits."""
         self.consumptions.append(consumption)
+        metrics.UP.labels(GROUP).set_function(lambda: float(not self._refusals()))
         return consumption
+
+    def _refusals(self) -> list[tuple[str, str]]:
+        """Since when, and why, groups don't let this service's loops in."""
+        return [each.refused for each in self.consumptions if each.refused]
 
     def move(self) -> None:
         """A long piece of work went on."""
@@ -82,13 +88,23 @@ class Health:
         return f"nothing of {still} is handled, though ever more waits" if still else None
 
     def ready(self) -> bool:
+        return all(ok for ok, _, _ in self._needs().values())
+
+    def _needs(self) -> dict[str, tuple[bool, str, str]]:
+        """Of each dependency whether it is up, why not, and since when. That a group refuses is no
+        state to be set: the same broker answers all other calls."""
         with self._lock:
-            return all(ok for ok, _, _ in self._states.values())
+            states = dict(self._states)
+        refusals = self._refusals()
+        if refusals:
+            since, words = min(refusals)
+            states[GROUP] = (False, words, since)
+        return states
 
     def snapshot(self) -> dict[str, Any]:
         """The object served at ``/readyz``."""
+        states = self._needs()
         with self._lock:
-            states = dict(self._states)
             facts = dict(self._facts)
         return {
             "service": self.service,
@@ -184,5 +200,6 @@ def _answer(health: Health, path: str) -> tuple[int, str, bytes]:
     return 404, "application/json", b'{"detail": "try /healthz, /readyz or /metrics"}'
 
 
-def _now() -> str:
+def now() -> str:
+    """In UTC, to the second, as RFC 3339."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

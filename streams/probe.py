@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from sqlalchemy import Engine, text
 
-from schemas.errors import NotAdmitted
 from schemas.settings import Settings
 from streams import declare, kafka
-from streams.health import Health
 from streams.lags import Lag
 from streams.patience import Patience, first_line
 
@@ -25,13 +23,8 @@ Check = Callable[[], object]
 def start(settings: Settings, patience: Patience, engine: Engine) -> None:
     """Probe in a thread of its own until the service stops."""
     edge = kafka.admin(settings)
-
-    def ask_kafka() -> None:
-        declare.complete(settings, edge)
-        _look_admitted(patience.health)
-
     checks: Mapping[str, Check] = {
-        "kafka": ask_kafka,
+        "kafka": lambda: declare.complete(settings, edge),
         "store": lambda: _ask(engine),
     }
     arguments = (settings, patience, checks)
@@ -54,12 +47,11 @@ def _probe(settings: Settings, patience: Patience, checks: Mapping[str, Check]) 
 
 
 def _look(patience: Patience, name: str, check: Check, failures: int) -> int:
-    """Look once; one slow answer on a busy machine is no outage, two are, and a refusal is."""
+    """Look once; one slow answer on a busy machine is no outage, two are."""
     try:
         check()
     except Exception as error:
-        is_sure = failures or isinstance(error, NotAdmitted)
-        if is_sure and patience.health.set(name, False, first_line(error)):
+        if failures and patience.health.set(name, False, first_line(error)):
             log.warning("away", dependency=name, because=first_line(error))
         return failures + 1
     if patience.health.set(name, True):
@@ -77,13 +69,6 @@ def judge(patience: Patience, lags: Sequence[Lag]) -> None:
         except Exception as error:
             log.debug("lag not known", topic=each.consumption.topic, because=first_line(error))
         each.consumption.look(behind, time.monotonic(), away=away)
-
-
-def _look_admitted(health: Health) -> None:
-    """Raises ``NotAdmitted`` where a loop's group does not let it in."""
-    for each in health.consumptions:
-        if each.refused:
-            raise NotAdmitted(each.refused)
 
 
 def _ask(engine: Engine) -> None:

@@ -147,10 +147,11 @@ class Service:
             return {}
 
     def is_refused(self, words: str) -> bool:
-        """Whether it runs, and says that it is not ready, for Kafka's sake, in these words."""
+        """Whether it runs, and says that it is not ready, for its group refuses it in so many
+        words."""
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         state = self.readiness()
-        detail = state.get("dependencies", {}).get("kafka", {}).get("detail", "")
+        detail = state.get("dependencies", {}).get("group", {}).get("detail", "")
         return state.get("ready") is False and detail.startswith(words)
 
     def await_ready(self, seconds: float = 60) -> None:

@@ -12,12 +12,15 @@ STORE = (
     "failures",
 )  # fmt: skip
 KAFKA = ("windows", "lag", "dead_letters", "feed")
-NAMES = {"kafka": "Kafka", "store": "PostgreSQL", "tensorflow": "TensorFlow"}
+NAMES = {
+    "kafka": "Kafka", "store": "PostgreSQL", "tensorflow": "TensorFlow", "group": "consumer group",
+}  # fmt: skip
 WAITS = {
     "kafka": "Bring it back. Services wait and go on by themselves; the gateway keeps completions "
     "in PostgreSQL and publishes them later.",
     "store": "Bring it back. Recording and training wait and go on by themselves; learners that "
     "inference holds are served on, others get LNIRT or the default.",
+    "group": "Do what it says: Kafka answers, but refuses. The service goes on trying.",
 }
 LAG = 1000  # messages
 

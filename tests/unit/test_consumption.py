@@ -130,20 +130,42 @@ class Came:
 def test_a_refusal_takes_no_message_away_and_ends_with_the_admission(mine: Consumption) -> None:
     consumer: Any = Refusing()
     assert mine.take(consumer, 10, 0.0) == [Came(None)]
-    assert "into the group p.g. Let an operator run" in mine.refused
+    assert mine.refused is not None
+    assert "into the group p.g. Let an operator run" in mine.refused[1]
     mine.assigned(consumer, [])
-    assert mine.refused == ""
+    assert mine.refused is None
+
+
+def test_a_service_is_not_ready_while_a_group_refuses_it_though_kafka_answers(
+    mine: Consumption,
+) -> None:
+    patience = Patience(Health("tests", needs=("kafka",)), threading.Event())
+    health, labels = patience.health, {"dependency": "group"}
+    health.watch(mine)
+    patience.call("kafka", lambda _: True, lambda: None)
+    assert health.ready()
+    mine.refuse(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    patience.call("kafka", lambda _: True, lambda: None)
+    assert not health.ready()
+    told = health.snapshot()["dependencies"]["group"]
+    assert (told["ok"], told["detail"]) == (False, mine.refused and mine.refused[1])
+    assert REGISTRY.get_sample_value("retrace_dependency_up", labels) == 0
+    mine.admit()
+    assert health.ready()
+    assert "group" not in health.snapshot()["dependencies"]
+    assert REGISTRY.get_sample_value("retrace_dependency_up", labels) == 1
 
 
 def test_a_session_that_is_not_taken_is_named(mine: Consumption) -> None:
     mine.refuse(KafkaError(KafkaError.INVALID_SESSION_TIMEOUT))
-    assert mine.refused.startswith("Kafka takes no session of 6 s. Let RETRACE_KAFKA_SESSION")
+    assert mine.refused is not None
+    assert mine.refused[1].startswith("Kafka takes no session of 6 s. Let RETRACE_KAFKA_SESSION")
 
 
 def test_other_trouble_than_a_refusal_is_raised(mine: Consumption) -> None:
     with pytest.raises(KafkaException, match="TOPIC_AUTHORIZATION_FAILED"):
         mine.refuse(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
-    assert mine.refused == ""
+    assert mine.refused is None
 
 
 def test_what_is_handled_is_counted(mine: Consumption) -> None:
