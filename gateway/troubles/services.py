@@ -13,7 +13,8 @@ STORE = (
 )  # fmt: skip
 KAFKA = ("windows", "lag", "dead_letters", "feed")
 NAMES = {
-    "kafka": "Kafka", "store": "PostgreSQL", "tensorflow": "TensorFlow", "group": "consumer group",
+    "kafka": "Kafka", "store": "PostgreSQL", "tensorflow": "TensorFlow",
+    "group": "a consumer group",
 }  # fmt: skip
 WAITS = {
     "kafka": "Bring it back. Services wait and go on by themselves; the gateway keeps completions "
