@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,21 +19,20 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from inference import metrics
-from inference.answers import Answered, Answers
+from inference.answers import Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
+from inference.keeping import Keeping
 from inference.models import Models
 from inference.reads import Reads
 from inference.waiting import Asked, Waiting, first_of
-from schemas import codec, events, topics
+from schemas import codec, topics
 from schemas.codec import Bad, Message, Raw
-from schemas.errors import Unreachable
 from schemas.events import Prediction, PredictionRequest
 from schemas.replies import Reply
 from schemas.settings import Settings
 from streams import declare, kafka, probe, traces
 from streams import health as health_edge
-from streams.burial import Burial
 from streams.consumption import Consumption
 from streams.health import Health
 from streams.patience import Patience, Stopped, first_line
@@ -41,7 +40,7 @@ from streams.patience import Patience, Stopped, first_line
 log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
-RECORDED_SECONDS = 0.005
+RECORDED_SECONDS, REPLIED_SECONDS = 0.005, 0.001
 COMMIT_SECONDS = 0.2
 MOST_LATER = 100
 LOAD_SECONDS = 20.0
@@ -61,13 +60,14 @@ class Inference:
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
         self.publisher = kafka.Publisher(settings, **alone)
-        self._bury = Burial(settings, self.publisher, patience)
+        self.keeping = Keeping(settings, self.publisher, patience)
         self.consumption = patience.health.watch(
             Consumption(settings, topics.PREDICTION_REQUEST, GROUP)
         )
-        self._flight = self.publisher.begin([])
         self.next: dict[int, int] = {}
         self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
+        metrics.PUT_OFF.set_function(lambda: len(self.waiting.held))
+        metrics.LEARNERS.set_function(lambda: models.current.predictor.learners_held)
 
     def run(self) -> None:
         """Answer until asked to stop."""
@@ -84,7 +84,7 @@ class Inference:
             while not self.patience.stop.is_set():
                 self._turn(consumer)
             self.answer([], at_once=True)
-            self.settle()
+            self.keeping.settle()
         except Stopped:
             log.info("stopped while waiting")
             self._forget()
@@ -98,13 +98,16 @@ class Inference:
     def _forget(self) -> None:
         """What the broker may not have is not committed, so that it is read again."""
         self.next.clear()
+        self.keeping.forget()
         self.waiting.held.clear()
         self.later.clear()
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
-        wait = 0.0 if self.later else RECORDED_SECONDS if self.waiting.held else 0.2
-        raws = [kafka.raw(message) for message in self.consumption.take(consumer, BATCH, wait)]
+        taken = self.consumption.take(consumer, BATCH, self._patient())
+        raws = [kafka.raw(message) for message in taken]
+        if not raws:
+            self.keeping.hand_over()
         if not raws and self.later:
             self._explain(*self.later.popleft())
         for raw in raws:
@@ -114,6 +117,14 @@ class Inference:
         self.publisher.poll()
         if time.monotonic() > self._committed[0] + COMMIT_SECONDS:
             self._commit(consumer)
+
+    def _patient(self) -> float:
+        """How long to wait for requests, in seconds."""
+        if self.later:
+            return 0.0
+        if self.keeping.waits:
+            return REPLIED_SECONDS
+        return RECORDED_SECONDS if self.waiting.held else 0.2
 
     def _told(self, error: KafkaError | None, _places: object) -> None:
         """A commit that was refused is made again."""
@@ -131,7 +142,7 @@ class Inference:
 
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
-        self.settle()
+        self.keeping.settle()
         answered = {**self.next, **first_of([*self.waiting.held, *(one for one, _ in self.later)])}
         answered = {p: offset for p, offset in answered.items() if p in self.consumption.mine}
         before, self._committed = self._committed[1], (time.monotonic(), {})
@@ -145,7 +156,7 @@ class Inference:
             log.debug("not committed", because=first_line(error))
 
     def answer(self, raws: Sequence[Raw], *, at_once: bool = False) -> None:
-        """Answer a batch: replies first, then predictions and dead letters.
+        """Answer a batch: replies now, predictions and dead letters when nothing else waits.
 
         Requests that must know a completion which is not recorded yet are put off, shortly; with
         ``at_once`` nothing is.
@@ -163,38 +174,12 @@ class Inference:
             self._reply(each.asked.raw, each.told, context)
         if raws:
             self.consumption.handled(len(raws), time.monotonic() - began)
-        self._count(answered)
-        lasting = [
-            traces.onto(self._encoded(topics.PREDICTION, prediction), context)
-            for each, context in zip(answered, contexts, strict=True)
-            for prediction in (each.told, each.kept)
-            if prediction is not None
-        ]
-        self.settle()
-        self._flight = self.patience.call("kafka", kafka.is_away, self.publisher.begin, lasting)
-        self._bury(bad)
-
-    def settle(self) -> None:
-        """Wait until the broker has the predictions of the batch before; what failed goes again."""
-        flight, self._flight = self._flight, self.publisher.begin([])
-        try:
-            self.publisher.settle(flight)
-        except (KafkaException, Unreachable) as error:
-            if not kafka.is_away(error):
-                raise
-            self.patience.call("kafka", kafka.is_away, self.publisher.publish, flight.messages)
+        self.keeping.put(answered, contexts, bad)
 
     def _context(self, one: Asked, began: float) -> str | None:
         """The trace context of an answer: its own step's, where that is exported."""
         about = {"retrace.request_id": one.request.request_id}
         return self.consumption.step(one.raw, began, about)
-
-    def _count(self, answered: Sequence[Answered]) -> None:
-        told = Counter((each.told.source, each.cause, each.told.arm) for each in answered)
-        for labels, number in told.items():
-            metrics.PREDICTIONS.labels(*labels).inc(number)
-        metrics.LEARNERS.set(self.models.current.predictor.learners_held)
-        metrics.PUT_OFF.set(len(self.waiting.held))
 
     def _put_after(self, one: Asked, lacks: str) -> None:
         """What only its asker waits for comes after predictions; not more than a few of them."""
@@ -240,9 +225,6 @@ class Inference:
         topic = self.settings.topic_prefix + name
         message = Message(topic, correlation, answer.value, headers)
         self.publisher.send(traces.onto(message, context))
-
-    def _encoded(self, topic: topics.Topic, event: events.Event) -> Message:
-        return codec.encode(topic, event, "inference", prefix=self.settings.topic_prefix)
 
 
 def run(settings: Settings) -> None:

@@ -120,7 +120,7 @@ def asked(name: str, headers: tuple[tuple[str, bytes], ...] = (), **more: Any) -
 def handle(inference: Inference, raws: Sequence[Raw], *, at_once: bool = False) -> None:
     """Answer, and wait until the broker has the predictions."""
     inference.answer(raws, at_once=at_once)
-    inference.settle()
+    inference.keeping.settle()
 
 
 def serves(models: Models, version: int) -> bool:
@@ -159,10 +159,11 @@ def test_predictions_that_the_broker_refused_are_sent_again(
     inference: Inference, settings: Settings
 ) -> None:
     inference.answer([asked("r1")])
-    flight = inference._flight
+    inference.keeping.hand_over()
+    flight = inference.keeping._flight
     inference.publisher.settle(flight)
     flight.failed = KafkaError(KafkaError.REQUEST_TIMED_OUT)
-    inference.settle()
+    inference.keeping.settle()
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1", "r1"]
 
 
@@ -170,11 +171,10 @@ def test_predictions_whose_producer_was_replaced_are_waited_for(
     inference: Inference, settings: Settings
 ) -> None:
     inference.answer([asked("r1")])
+    inference.keeping.hand_over()
     with pytest.raises(Unreachable):
         inference.publisher._replace_if_fatal(KafkaError(KafkaError._FATAL))
-    inference.settle()
-    inference.answer([asked("r2")])
-    inference.settle()
+    handle(inference, [asked("r2")])
     told = {a["request_id"] for a in values_of(settings, topics.PREDICTION)}
     assert told == {"r1", "r2"}
 

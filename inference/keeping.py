@@ -1,0 +1,91 @@
+"""What is kept of answers: predictions, and requests that could not be read.
+
+Nobody waits for it, and what a processor does right after a reply holds the reply up on its way: a
+batch's part is handed over when nothing else waits, at the latest after the next batch's replies.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaException
+
+from inference import metrics
+from inference.answers import Answered
+from schemas import codec, topics
+from schemas.codec import Bad, Message
+from schemas.errors import Unreachable
+from schemas.events import Prediction
+from schemas.settings import Settings
+from streams import kafka, traces
+from streams.burial import Burial
+from streams.patience import Patience
+
+
+class Keeping:
+    """``settle`` before an offset is committed: each request's answer is kept at least once."""
+
+    def __init__(self, settings: Settings, publisher: kafka.Publisher, patience: Patience) -> None:
+        self.settings, self.publisher, self.patience = settings, publisher, patience
+        self._bury = Burial(settings, publisher, patience)
+        self._answered: list[tuple[Answered, str | None]] = []
+        self._bad: Sequence[Bad] = ()
+        self._flight = publisher.begin([])
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to hand over."""
+        return bool(self._answered or self._bad)
+
+    def put(
+        self, answered: Sequence[Answered], contexts: Sequence[str | None], bad: Sequence[Bad]
+    ) -> None:
+        """Keep these later, each answer with its trace context, and what was put before now."""
+        self.hand_over()
+        self._answered, self._bad = list(zip(answered, contexts, strict=True)), bad
+
+    def hand_over(self) -> None:
+        """Hand over what was put; ``settle`` waits until the broker has it."""
+        answered, bad = self._answered, self._bad
+        if not answered and not bad:
+            return
+        lasting = [
+            traces.onto(self._encoded(prediction), context)
+            for each, context in answered
+            for prediction in (each.told, each.kept)
+            if prediction is not None
+        ]
+        _count(answered)
+        self._land()
+        self._flight = self.patience.call("kafka", kafka.is_away, self.publisher.begin, lasting)
+        self._bury(bad)
+        self.forget()
+
+    def settle(self) -> None:
+        """Wait until the broker has all that was put; what failed goes again."""
+        self.hand_over()
+        self._land()
+
+    def forget(self) -> None:
+        """Hand over nothing of what was put."""
+        self._answered, self._bad = [], ()
+
+    def _land(self) -> None:
+        flight, self._flight = self._flight, self.publisher.begin([])
+        try:
+            self.publisher.settle(flight)
+        except (KafkaException, Unreachable) as error:
+            if not kafka.is_away(error):
+                raise
+            self.patience.call("kafka", kafka.is_away, self.publisher.publish, flight.messages)
+
+    def _encoded(self, prediction: Prediction) -> Message:
+        prefix = self.settings.topic_prefix
+        return codec.encode(topics.PREDICTION, prediction, "inference", prefix=prefix)
+
+
+def _count(answered: Sequence[tuple[Answered, str | None]]) -> None:
+    told = Counter((each.told.source, each.cause, each.told.arm) for each, _ in answered)
+    for labels, number in told.items():
+        metrics.PREDICTIONS.labels(*labels).inc(number)
