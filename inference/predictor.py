@@ -135,19 +135,16 @@ class Predictor:
         if self._served is None or self._learners is None or not asks:
             return [default("no model yet", "no-model") for _ in asks]
         here = self._catch_up({ask.user_id for ask in asks}, read)
-        found: dict[int, Answer] = {}
+        said = self._learners.opinion(asks)
+        found = [self._held_answer(ask, said, at, here) for at, ask in enumerate(asks)]
         unsettled = [at for at, ask in enumerate(asks) if not self._learners.is_settled(ask)]
         whole = read({asks[at].user_id: 0 for at in unsettled}) if unsettled and here else None
         if whole is not None:
             early = [asks[at] for at in unsettled]
             pasts = [take(whole[1], whole[1].users == ask.user_id) for ask in early]
-            found = dict(zip(unsettled, self.predict(early, pasts), strict=True))
-        rest = [at for at in range(len(asks)) if at not in found]
-        if rest:
-            said = self._learners.opinion([asks[at] for at in rest])
-            for line, at in enumerate(rest):
-                found[at] = self._held_answer(asks[at], said, line, here)
-        return [found[at] for at in range(len(asks))]
+            for at, answer in zip(unsettled, self.predict(early, pasts), strict=True):
+                found[at] = answer
+        return found
 
     def _catch_up(self, users: set[str], read: Reader) -> bool:
         """Learn what is newer of these learners; whether the store could be read.
@@ -156,12 +153,11 @@ class Predictor:
         """
         assert self._learners is not None
         cold = [user for user in users if not self._learners.last(user)]
-        first = cold[:PORTION] + [user for user in users if self._learners.last(user)]
-        rest = cold[PORTION:]
-        portions = [rest[at : at + PORTION] for at in range(0, len(rest), PORTION)]
-        return all(self._catch_up_with(some, users, read) for some in (first, *portions))
+        portions = [users.difference(cold[PORTION:])]
+        portions += [set(cold[at : at + PORTION]) for at in range(PORTION, len(cold), PORTION)]
+        return all(self._catch_up_with(some, users, read) for some in portions)
 
-    def _catch_up_with(self, some: Sequence[str], asked: set[str], read: Reader) -> bool:
+    def _catch_up_with(self, some: set[str], asked: set[str], read: Reader) -> bool:
         assert self._learners is not None
         new = read({user: self._learners.last(user) for user in some})
         if new is None:

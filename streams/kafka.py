@@ -146,21 +146,15 @@ def patiently(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def raw(message: KafkaMessage) -> Raw:
-    """A received message as the codec takes it."""
-    received: list[tuple[str, bytes | None]] = list(message.headers() or [])  # type: ignore[arg-type]
-    headers = tuple((name, _bytes(value)) for name, value in received)
+    """A received message as the codec takes it; what was received is never text yet."""
     return Raw(
         str(message.topic()),
         message.partition() or 0,
         message.offset() or 0,
-        _bytes(message.key()),
-        _bytes(message.value()),
-        headers,
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),  # type: ignore[arg-type]
     )
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
 
 
 @dataclass

@@ -190,7 +190,7 @@ def _describe(out: Floats, facts: Floats, traces: Floats, started: Floats) -> No
     out[..., 5:7] = facts[..., TIME_LAST : TIME_AVERAGE + 1]
     out[..., 7] = np.log1p((facts[:, :1, COUNT] - facts[..., COUNT]) * seen)
     out[..., SEEN] = seen
-    out[..., 9:11] = np.log1p(np.einsum("mste,mse->mst", traces, fading))
+    out[..., 9:11] = np.log1p(np.vecdot(traces, fading[:, :, None]))
     out[..., 11] = facts[..., LAST] * facts[..., TIME_LAST]
 
 

@@ -1,7 +1,8 @@
 """A network's ONNX graph, written node by node: the form that serves.
 
-It has the LSTMs' states as inputs and outputs, so that serving can go on where it was. A test holds
-it equal to the Keras model. Imports no TensorFlow.
+It has the LSTMs' states as inputs and outputs, so that serving can go on where it was. Few nodes:
+of a single step they take more time than its arithmetic. A test holds the graph equal to the Keras
+model. Imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -63,8 +64,10 @@ def onnx_bytes(shape: Shape, weights: Weights) -> bytes:
         build.name(prior, "prior")
     for layer in ("dense1", "dense2"):
         hidden = build("Relu", _dense(build, hidden, weights[layer]))
-    residual = _dense(build, hidden, weights["last"])
-    build.name(_finished(build, shape, prior, _scale(build, residual, weights["gate"])), "linear")
+    kernel, bias = weights["last"]
+    factor, shift = weights["gate"]
+    gated = _dense(build, hidden, (kernel * factor, bias * factor + shift))
+    build.name(_finished(build, shape, prior, gated), "linear")
     return _bytes(build, shape, prior is not None)
 
 
@@ -79,12 +82,12 @@ def _known(build: _Builder, shape: Shape, weights: Weights) -> tuple[str, str | 
         return build("Concat", *words, build("Unsqueeze", "time", axis), axis=-1), None
     scaled = build("Clip", _scale(build, "features", weights["scaled"]),
                    build.constant(-LIMIT), build.constant(LIMIT))  # fmt: skip
-    rows = build("Mul", "topic", build.constant(shape.difficulties, np.int32))
-    names = {name: name for name in WIDE} | {"cell": build("Add", rows, "difficulty")}
-    prior = _dense(build, scaled, weights["wide_features"])
-    for name in WIDE:
-        table = build.constant(weights[f"wide_{name}"][0])
-        prior = build("Add", prior, build("Gather", table, names[name]))
+    first = build("Mul", "topic", build.constant(shape.difficulties, np.int32))
+    names = {name: name for name in WIDE} | {"cell": build("Add", first, "difficulty")}
+    kernel, bias = (build.constant(w) for w in weights["wide_features"])
+    tables = {name: build.constant(weights[f"wide_{name}"][0]) for name in WIDE}
+    rows = [build("Gather", table, names[name]) for name, table in tables.items()]
+    prior = build("Sum", build("MatMul", scaled, kernel), bias, *rows)
     beside = _scale(build, prior, weights["prior_scaled"])
     return build("Concat", *words, scaled, beside, axis=-1), prior
 

@@ -98,7 +98,8 @@ class Served:
     def step(self, inputs: Inputs, rows: Ints, states: States) -> tuple[Opinion, States]:
         """The tasks at ``rows`` [m, T], each line steps of one learner who was left in these
         states, and the states after them."""
-        said, after = np.full((*rows.shape, SAID), np.nan), {}
+        said, after = np.empty((*rows.shape, SAID)), {}
+        said.fill(np.nan)
         columns = {name: inputs.columns[name][rows] for name in self._inputs}
         for name, graph in self._graphs.items():
             found = graph.run(columns, states[name])
