@@ -169,7 +169,7 @@ class Learners:
 
     def _said(self, tasks: Starts, places: Ints, states: Ints) -> Opinion:
         inputs = glance(self._memory, tasks, places, self.served.encoder)
-        return self.served.step(inputs, np.arange(len(tasks))[:, None], self._of(states))[0]
+        return self.served.step(inputs, np.arange(len(tasks)), self._of(states))
 
     def drop(self, users: Iterable[str]) -> None:
         """Hold nothing of these any more."""
@@ -214,7 +214,7 @@ class Learners:
         for length in sorted({len(line) for line in lines}):
             rows = np.stack([line[done:length] for line in lines if len(line) >= length])
             slots = tasks.learner[rows[:, 0]]
-            _, after = self.served.step(inputs, rows, self._of(slots))
+            after = self.served.advance(inputs, rows, self._of(slots))
             for name, state in after.items():
                 for part, values in state.items():
                     self._states[name][part][slots] = values

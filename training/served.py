@@ -6,7 +6,7 @@ difficulty, or give no finite number, LNIRT answers. Never imports TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,18 +95,26 @@ class Served:
         inputs = replay(tasks, self.encoder, self.lnirt)
         return self._opinion(inputs, rows, self._run(tasks, inputs, rows))
 
-    def step(self, inputs: Inputs, rows: Ints, states: States) -> tuple[Opinion, States]:
-        """The tasks at ``rows`` [m, T], each line steps of one learner who was left in these
-        states, and the states after them."""
-        said, after = np.empty((*rows.shape, SAID)), {}
-        said.fill(np.nan)
+    def step(self, inputs: Inputs, rows: Ints, states: States) -> Opinion:
+        """The tasks at ``rows`` [m], each the next step of one learner who was left in these
+        states."""
+        columns = {name: inputs.columns[name][rows, None] for name in self._inputs}
+        return self._opinion(inputs, rows, self._said(columns, states)[:, 0])
+
+    def advance(self, inputs: Inputs, rows: Ints, states: States) -> States:
+        """The states after the tasks at ``rows`` [m, T], each line steps of one learner who was
+        left in these."""
         columns = {name: inputs.columns[name][rows] for name in self._inputs}
+        return {n: graph.advance(columns, states[n]) for n, graph in self._graphs.items()}
+
+    def _said(self, columns: Mapping[str, NDArray[Any]], states: States) -> Floats:
+        """What the networks and the prior say of steps [B, T] after these states, [B, T, SAID]."""
+        said = np.empty((*columns["user"].shape, SAID))
+        said.fill(np.nan)
         for name, graph in self._graphs.items():
-            found = graph.run(columns, states[name])
-            for output in found.keys() & WHERE[name].keys():
-                said[..., WHERE[name][output]] = found[output]
-            after[name] = {state: found[f"{state}_out"] for state in STATES}
-        return self._opinion(inputs, rows.ravel(), said.reshape(rows.size, SAID)), after
+            for where, values in graph.say(columns, states[name]):
+                said[..., where] = values
+        return said
 
     def _opinion(self, inputs: Inputs, rows: Ints, said: Floats) -> Opinion:
         """Of the tasks at these rows, of which the networks and the prior said [m, SAID]."""
@@ -140,10 +148,8 @@ class Served:
         for batch in batches(needed, inputs):
             real = batch.mask > 0
             columns = {each: batch.inputs[each] for each in self._inputs}
-            for name, graph in self._graphs.items():
-                found = graph.run(columns, nothing_read(len(batch.rows)))
-                for output in found.keys() & WHERE[name].keys():
-                    said[batch.rows[real], WHERE[name][output]] = found[output][real]
+            nothing = dict.fromkeys(MODELS, nothing_read(len(batch.rows)))
+            said[batch.rows[real]] = self._said(columns, nothing)[real]
         return said[rows]
 
 
@@ -168,12 +174,20 @@ class _Graph:
             )
         except Exception as error:
             raise ArtifactError(f"{path}/{GRAPHS[name]} can't be loaded: {_line(error)}") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        held = {output.name for output in self._session.get_outputs()}
+        self._where = {name: where for name, where in WHERE[name].items() if name in held}
 
-    def run(self, columns: Mapping[str, NDArray[Any]], state: State) -> Mapping[str, NDArray[Any]]:
-        """``linear`` and ``prior`` of every step, [B, T, …], and the states after the last."""
-        found = self._session.run(self._outputs, {**columns, **state})
-        return dict(zip(self._outputs, found, strict=True))
+    def say(
+        self, columns: Mapping[str, NDArray[Any]], state: State
+    ) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """``linear`` and ``prior`` of every step, [B, T, …], and where they stand."""
+        found = self._session.run([*self._where], {**columns, **state})
+        return zip(self._where.values(), found, strict=True)
+
+    def advance(self, columns: Mapping[str, NDArray[Any]], state: State) -> State:
+        """The states after the last step."""
+        found = self._session.run([f"{name}_out" for name in STATES], {**columns, **state})
+        return dict(zip(STATES, found, strict=True))
 
 
 def nothing_read(learners: int) -> State:
