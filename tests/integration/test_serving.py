@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -153,6 +154,50 @@ def test_the_newest_version_answers_and_says_its_number(
     assert answers["r2"]["reason"].startswith("unknown topic")
     assert answers["r3"]["source"] == "lstm"
     assert "learner not seen in training" in answers["r3"]["reason"]
+
+
+class Quiet:
+    """A consumer to whom nothing comes."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def poll(self, wait: float) -> None:
+        self.waits.append(wait)
+
+
+def test_an_answer_is_kept_when_nothing_else_waits(
+    inference: Inference, settings: Settings
+) -> None:
+    inference.answer([asked("r1")])
+    assert values_of(settings, topics.PREDICTION) == []
+    inference._committed = (time.monotonic() + 60, {})
+    quiet = Quiet()
+    inference._turn(quiet)  # type: ignore[arg-type]
+    wait_until(lambda: [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"])
+    inference._turn(quiet)  # type: ignore[arg-type]
+    first, second = quiet.waits
+    assert first < 0.01 < second
+
+
+def test_an_answer_is_kept_after_the_next_replies_at_the_latest(
+    inference: Inference, settings: Settings
+) -> None:
+    inference.answer([asked("r1")])
+    inference.answer([asked("r2")])
+    wait_until(lambda: [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"])
+    inference.keeping.forget()
+    inference.keeping.settle()
+    assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"]
+
+
+def test_a_request_that_cannot_be_read_is_buried_before_its_offset_is_committed(
+    inference: Inference, settings: Settings
+) -> None:
+    inference.answer([asked("r1")._replace(value=b"{")])
+    assert read_all(settings, topics.DEAD_LETTERS) == []
+    inference.keeping.settle()
+    assert len(read_all(settings, topics.DEAD_LETTERS)) == 1
 
 
 def test_predictions_that_the_broker_refused_are_sent_again(
