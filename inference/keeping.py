@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 
@@ -17,49 +18,60 @@ from schemas import codec, topics
 from schemas.codec import Bad, Message
 from schemas.errors import Unreachable
 from schemas.events import Prediction
-from schemas.settings import Settings
 from streams import kafka, traces
 from streams.burial import Burial
+from streams.consumption import Consumption
 from streams.patience import Patience
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What came of so many messages in so many seconds: each answer with its trace context."""
+
+    answered: Sequence[tuple[Answered, str | None]]
+    bad: Sequence[Bad]
+    messages: int
+    seconds: float
 
 
 class Keeping:
     """``settle`` before an offset is committed: each request's answer is kept at least once."""
 
-    def __init__(self, settings: Settings, publisher: kafka.Publisher, patience: Patience) -> None:
-        self.settings, self.publisher, self.patience = settings, publisher, patience
-        self._bury = Burial(settings, publisher, patience)
-        self._answered: list[tuple[Answered, str | None]] = []
-        self._bad: Sequence[Bad] = ()
+    def __init__(
+        self, patience: Patience, publisher: kafka.Publisher, consumption: Consumption
+    ) -> None:
+        self.patience, self.publisher, self.consumption = patience, publisher, consumption
+        self.settings = consumption.settings
+        self._bury = Burial(self.settings, publisher, patience)
+        self._batch: Batch | None = None
         self._flight = publisher.begin([])
 
     @property
     def waits(self) -> bool:
         """Whether there is something to hand over."""
-        return bool(self._answered or self._bad)
+        return self._batch is not None
 
-    def put(
-        self, answered: Sequence[Answered], contexts: Sequence[str | None], bad: Sequence[Bad]
-    ) -> None:
-        """Keep these later, each answer with its trace context, and what was put before now."""
+    def put(self, batch: Batch) -> None:
+        """Keep this later, and what was put before now."""
         self.hand_over()
-        self._answered, self._bad = list(zip(answered, contexts, strict=True)), bad
+        self._batch = batch
 
     def hand_over(self) -> None:
-        """Hand over what was put; ``settle`` waits until the broker has it."""
-        answered, bad = self._answered, self._bad
-        if not answered and not bad:
+        """Hand over what was put, and count it; ``settle`` waits until the broker has it."""
+        if (batch := self._batch) is None:
             return
+        if batch.messages:
+            self.consumption.handled(batch.messages, batch.seconds)
+        _count(batch.answered)
         lasting = [
             traces.onto(self._encoded(prediction), context)
-            for each, context in answered
+            for each, context in batch.answered
             for prediction in (each.told, each.kept)
             if prediction is not None
         ]
-        _count(answered)
         self._land()
         self._flight = self.patience.call("kafka", kafka.is_away, self.publisher.begin, lasting)
-        self._bury(bad)
+        self._bury(batch.bad)
         self.forget()
 
     def settle(self) -> None:
@@ -69,7 +81,7 @@ class Keeping:
 
     def forget(self) -> None:
         """Hand over nothing of what was put."""
-        self._answered, self._bad = [], ()
+        self._batch = None
 
     def _land(self) -> None:
         flight, self._flight = self._flight, self.publisher.begin([])

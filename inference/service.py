@@ -22,7 +22,7 @@ from inference import metrics
 from inference.answers import Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
-from inference.keeping import Keeping
+from inference.keeping import Batch, Keeping
 from inference.models import Models
 from inference.reads import Reads
 from inference.waiting import Asked, Waiting, first_of
@@ -41,7 +41,7 @@ log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
 RECORDED_SECONDS, REPLIED_SECONDS = 0.005, 0.001
-COMMIT_SECONDS = 0.2
+COMMIT_SECONDS, BUSY_COMMIT_SECONDS = 0.2, 1.0
 MOST_LATER = 100
 LOAD_SECONDS = 20.0
 
@@ -60,10 +60,10 @@ class Inference:
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
         self.publisher = kafka.Publisher(settings, **alone)
-        self.keeping = Keeping(settings, self.publisher, patience)
         self.consumption = patience.health.watch(
             Consumption(settings, topics.PREDICTION_REQUEST, GROUP)
         )
+        self.keeping = Keeping(patience, self.publisher, self.consumption)
         self.next: dict[int, int] = {}
         self._committed: tuple[float, dict[int, int]] = (time.monotonic(), {})
         metrics.PUT_OFF.set_function(lambda: len(self.waiting.held))
@@ -108,14 +108,15 @@ class Inference:
         raws = [kafka.raw(message) for message in taken]
         if not raws:
             self.keeping.hand_over()
+            self.publisher.poll()
         if not raws and self.later:
             self._explain(*self.later.popleft())
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
         if raws or self.waiting.held:
             self.answer(raws)
-        self.publisher.poll()
-        if time.monotonic() > self._committed[0] + COMMIT_SECONDS:
+        seconds = BUSY_COMMIT_SECONDS if raws else COMMIT_SECONDS
+        if time.monotonic() > self._committed[0] + seconds:
             self._commit(consumer)
 
     def _patient(self) -> float:
@@ -169,12 +170,11 @@ class Inference:
             if one.request.purpose != "practice":
                 self._put_after(one, lacks)
         answered = self.answers.of(practice, self.models.current, now)
-        contexts = [self._context(each.asked, began) for each in answered]
-        for each, context in zip(answered, contexts, strict=True):
+        told = [(each, self._context(each.asked, began)) for each in answered]
+        for each, context in told:
             self._reply(each.asked.raw, each.told, context)
-        if raws:
-            self.consumption.handled(len(raws), time.monotonic() - began)
-        self.keeping.put(answered, contexts, bad)
+        if raws or told:
+            self.keeping.put(Batch(told, bad, len(raws), time.monotonic() - began))
 
     def _context(self, one: Asked, began: float) -> str | None:
         """The trace context of an answer: its own step's, where that is exported."""
