@@ -169,7 +169,7 @@ class Learners:
 
     def _said(self, tasks: Starts, places: Ints, states: Ints) -> Opinion:
         inputs = glance(self._memory, tasks, places, self.served.encoder)
-        return self.served.step(inputs, np.arange(len(tasks)), self._of(states))
+        return self.served.step(inputs, self._of(states))
 
     def drop(self, users: Iterable[str]) -> None:
         """Hold nothing of these any more."""
@@ -222,7 +222,7 @@ class Learners:
 
     def _of(self, slots: Ints) -> States:
         return {
-            name: {part: values[slots] for part, values in state.items()}
+            name: {part: values.take(slots, axis=0) for part, values in state.items()}
             for name, state in self._states.items()
         }
 

@@ -3,7 +3,8 @@
 A ``Memory`` is advanced by each completed task and read before the next one starts, at a cost that
 does not grow with the history. It holds the same facts in four scopes (the learner's tasks, those
 of the topic, of the difficulty, of the cell topic × difficulty) and the LNIRT filter's state. All
-operations work on m different learners at once. Pure: imports numpy and LNIRT, nothing else.
+operations work on m different learners at once; ``take`` is the quicker way to index for few.
+Pure: imports numpy and LNIRT, nothing else.
 """
 
 from __future__ import annotations
@@ -117,22 +118,23 @@ class Memory:
         """What is known when the tasks at these positions start."""
         learner, topic, difficulty = tasks.learner[at], tasks.topic[at], tasks.difficulty[at]
         rows, started = places[at], tasks.started[at] / 1000.0
-        facts, state = self.facts[rows], self.irt[learner]
+        facts, state = self.facts.take(rows, axis=0), self.irt.take(learner, axis=0)
         p, mu, sigma = lnirt_filter.answer(self.model, state, topic, difficulty)
         features = np.empty((len(learner), FEATURES))
         general, crosses = features[:, -GENERAL - CROSSES : -CROSSES], features[:, -CROSSES:]
         cells = features[:, : -GENERAL - CROSSES].reshape(-1, len(SCOPES), SCOPED)
-        _describe(cells, facts, self.traces[rows].astype(np.float64), started)
+        traces = self.traces.take(rows, axis=0).astype(np.float64)
+        _describe(cells, facts, traces, started)
         new = _begins_session(facts, started)
         logit = _logit(p)
-        general[:, 0] = np.log1p(self.session[learner] * ~new)
+        general[:, 0] = np.log1p(self.session.take(learner) * ~new)
         general[:, 1] = new
         general[:, 2:5] = state[:, :3]
         general[:, 5], general[:, 6] = logit, mu
         _cross(crosses, cells, general)
         crosses[:, -3] = logit * np.log1p(facts[:, 3, RIGHT] + facts[:, 3, WRONG])
         crosses[:, -2:] = state[:, :2] * cells[:, 1, SEEN, None]
-        return Known(features, p, mu, sigma, *self.previous[learner].T)
+        return Known(features, p, mu, sigma, *self.previous.take(learner, axis=0).T)
 
     def advance(self, tasks: Tasks, places: Ints, at: Ints) -> None:
         """The tasks at these positions have been completed; their learners differ."""

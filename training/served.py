@@ -95,11 +95,10 @@ class Served:
         inputs = replay(tasks, self.encoder, self.lnirt)
         return self._opinion(inputs, rows, self._run(tasks, inputs, rows))
 
-    def step(self, inputs: Inputs, rows: Ints, states: States) -> Opinion:
-        """The tasks at ``rows`` [m], each the next step of one learner who was left in these
-        states."""
-        columns = {name: inputs.columns[name][rows, None] for name in self._inputs}
-        return self._opinion(inputs, rows, self._said(columns, states)[:, 0])
+    def step(self, inputs: Inputs, states: States) -> Opinion:
+        """These m tasks, each the next step of one learner who was left in these states."""
+        columns = {name: inputs.columns[name][:, None] for name in self._inputs}
+        return self._opinion(inputs, slice(None), self._said(columns, states)[:, 0])
 
     def advance(self, inputs: Inputs, rows: Ints, states: States) -> States:
         """The states after the tasks at ``rows`` [m, T], each line steps of one learner who was
@@ -116,7 +115,7 @@ class Served:
                 said[..., where] = values
         return said
 
-    def _opinion(self, inputs: Inputs, rows: Ints, said: Floats) -> Opinion:
+    def _opinion(self, inputs: Inputs, rows: Ints | slice, said: Floats) -> Opinion:
         """Of the tasks at these rows, of which the networks and the prior said [m, SAID]."""
         expit(said[:, LOGITS], out=said[:, LOGITS])
         alone, prior = said[:, :3], said[:, 3:]
