@@ -1,7 +1,8 @@
 """What is kept of answers: predictions, and requests that could not be read.
 
 Nobody waits for it, and what a processor does right after a reply holds the reply up on its way: a
-batch's part is handed over when nothing else waits, at the latest after the next batch's replies.
+batch's part is handed over when no request comes for a moment, at the latest after the next batch's
+replies, and before any offset is committed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Keeping:
         self._flight = publisher.begin([])
 
     @property
-    def waits(self) -> bool:
+    def is_due(self) -> bool:
         """Whether there is something to hand over."""
         return self._batch is not None
 
@@ -98,6 +99,6 @@ class Keeping:
 
 
 def _count(answered: Sequence[tuple[Answered, str | None]]) -> None:
-    told = Counter((each.told.source, each.cause, each.told.arm) for each, _ in answered)
-    for labels, number in told.items():
+    alike = Counter((each.told.source, each.cause, each.told.arm) for each, _ in answered)
+    for labels, number in alike.items():
         metrics.PREDICTIONS.labels(*labels).inc(number)

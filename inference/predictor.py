@@ -78,13 +78,15 @@ class Predictor:
         self._generation = 0
 
     def warm(self) -> None:
-        """Answers once; raises ArtifactError where the version can't."""
+        """Learns and answers once; raises ArtifactError where the version can't."""
         if self._served is None:
             return
         words = (self._served.encoder.topics, self._served.encoder.difficulties)
         topic, difficulty = (each.names[0] if len(each) else "" for each in words)
         try:
-            (answer,) = self.answer([Ask("", topic, difficulty, 0.0)], lambda _: (0, NOTHING))
+            ask = Ask("", topic, difficulty, 0.0)
+            Learners(self._served, 1).learn(rows_of([ask]))
+            (answer,) = self.answer([ask], lambda _: (0, NOTHING))
         except Exception as error:
             line = " ".join(str(error).split())
             raise ArtifactError(f"The version's networks don't run: {line}") from error

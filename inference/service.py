@@ -40,8 +40,9 @@ from streams.patience import Patience, Stopped, first_line
 log = structlog.get_logger("retrace")
 GROUP = "retrace-inference"
 BATCH = 256
-RECORDED_SECONDS, REPLIED_SECONDS = 0.005, 0.001
-COMMIT_SECONDS, BUSY_COMMIT_SECONDS = 0.2, 1.0
+# How long a poll waits: for what is to be recorded, for replies to be on their way, for anything.
+RECORDED_SECONDS, REPLIED_SECONDS, IDLE_SECONDS = 0.005, 0.001, 0.2
+COMMIT_SECONDS, BUSY_COMMIT_SECONDS = 0.2, 0.5
 MOST_LATER = 100
 LOAD_SECONDS = 20.0
 
@@ -104,28 +105,28 @@ class Inference:
 
     def _turn(self, consumer: Consumer) -> None:
         self.patience.health.beat()
-        taken = self.consumption.take(consumer, BATCH, self._patient())
+        taken = self.consumption.take(consumer, BATCH, self._wait())
         raws = [kafka.raw(message) for message in taken]
+        busy = bool(raws) or self.keeping.is_due
         if not raws:
             self.keeping.hand_over()
-            self.publisher.poll()
         if not raws and self.later:
             self._explain(*self.later.popleft())
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
         if raws or self.waiting.held:
             self.answer(raws)
-        seconds = BUSY_COMMIT_SECONDS if raws else COMMIT_SECONDS
+        seconds = BUSY_COMMIT_SECONDS if busy else COMMIT_SECONDS
         if time.monotonic() > self._committed[0] + seconds:
             self._commit(consumer)
 
-    def _patient(self) -> float:
+    def _wait(self) -> float:
         """How long to wait for requests, in seconds."""
         if self.later:
             return 0.0
-        if self.keeping.waits:
+        if self.keeping.is_due:
             return REPLIED_SECONDS
-        return RECORDED_SECONDS if self.waiting.held else 0.2
+        return RECORDED_SECONDS if self.waiting.held else IDLE_SECONDS
 
     def _told(self, error: KafkaError | None, _places: object) -> None:
         """A commit that was refused is made again."""
@@ -144,6 +145,7 @@ class Inference:
     def _commit(self, consumer: Consumer) -> None:
         """Up to the first request that is put off: what is not answered is read again."""
         self.keeping.settle()
+        self.publisher.poll()
         answered = {**self.next, **first_of([*self.waiting.held, *(one for one, _ in self.later)])}
         answered = {p: offset for p, offset in answered.items() if p in self.consumption.mine}
         before, self._committed = self._committed[1], (time.monotonic(), {})
@@ -157,7 +159,7 @@ class Inference:
             log.debug("not committed", because=first_line(error))
 
     def answer(self, raws: Sequence[Raw], *, at_once: bool = False) -> None:
-        """Answer a batch: replies now, predictions and dead letters when nothing else waits.
+        """Answer a batch: replies now; predictions and dead letters are kept behind them.
 
         Requests that must know a completion which is not recorded yet are put off, shortly; with
         ``at_once`` nothing is.
@@ -169,12 +171,12 @@ class Inference:
         for one, lacks in ready:
             if one.request.purpose != "practice":
                 self._put_after(one, lacks)
-        answered = self.answers.of(practice, self.models.current, now)
-        told = [(each, self._context(each.asked, began)) for each in answered]
-        for each, context in told:
+        answers = self.answers.of(practice, self.models.current, now)
+        answered = [(each, self._context(each.asked, began)) for each in answers]
+        for each, context in answered:
             self._reply(each.asked.raw, each.told, context)
-        if raws or told:
-            self.keeping.put(Batch(told, bad, len(raws), time.monotonic() - began))
+        if raws or answered:
+            self.keeping.put(Batch(answered, bad, len(raws), time.monotonic() - began))
 
     def _context(self, one: Asked, began: float) -> str | None:
         """The trace context of an answer: its own step's, where that is exported."""

@@ -33,15 +33,16 @@ class Waiting:
 
         With ``at_once`` none is put off.
         """
-        asked, self.held = [*self.held, *new], []
+        asked, held = [*self.held, *new], list[Asked]()
         reached = self.positions() if any(one.request.after for one in asked) else None
         found = []
         for one in asked:
             lacks = _lacks(one.request.after, reached)
             if lacks and reached is not None and time.monotonic() < one.until and not at_once:
-                self.held.append(one)
+                held.append(one)
             else:
                 found.append((one, lacks))
+        self.held = held
         return found
 
 

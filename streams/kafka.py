@@ -146,7 +146,7 @@ def patiently(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def raw(message: KafkaMessage) -> Raw:
-    """A received message as the codec takes it; what was received is never text yet."""
+    """A received message as the codec takes it; keys and values are received as bytes."""
     return Raw(
         str(message.topic()),
         message.partition() or 0,

@@ -3,7 +3,7 @@
 A ``Memory`` is advanced by each completed task and read before the next one starts, at a cost that
 does not grow with the history. It holds the same facts in four scopes (the learner's tasks, those
 of the topic, of the difficulty, of the cell topic × difficulty) and the LNIRT filter's state. All
-operations work on m different learners at once; ``take`` is the quicker way to index for few.
+operations work on m different learners at once; ``ndarray.take`` is quicker for few than an index.
 Pure: imports numpy and LNIRT, nothing else.
 """
 

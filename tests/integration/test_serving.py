@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -170,7 +170,8 @@ def test_an_answer_is_kept_when_nothing_else_waits(
     inference: Inference, settings: Settings
 ) -> None:
     inference.answer([asked("r1")])
-    assert values_of(settings, topics.PREDICTION) == []
+    assert inference.keeping.is_due
+    assert not inference.keeping._flight.messages
     inference._committed = (time.monotonic() + 60, {})
     quiet = Quiet()
     inference._turn(quiet)  # type: ignore[arg-type]
@@ -191,13 +192,43 @@ def test_an_answer_is_kept_after_the_next_replies_at_the_latest(
     assert [a["request_id"] for a in values_of(settings, topics.PREDICTION)] == ["r1"]
 
 
-def test_a_request_that_cannot_be_read_is_buried_before_its_offset_is_committed(
+class Committing:
+    """A consumer who notes what the broker has by the time of each commit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.seen: list[tuple[int, int, int]] = []
+
+    def commit(self, offsets: Sequence[TopicPartition], asynchronous: bool) -> None:
+        kept, letters = (topics.PREDICTION, topics.DEAD_LETTERS)
+        counts = (len(read_all(self.settings, each)) for each in (kept, letters))
+        self.seen.append((offsets[0].offset, *counts))
+
+
+def handled_by(inference: Inference, raws: Sequence[Raw]) -> TopicPartition:
+    """A turn's part between poll and commit; the place that is to be committed."""
+    inference.consumption.hold([0])
+    inference.next[0] = len(raws)
+    inference.answer(raws)
+    return TopicPartition(inference.consumption.topic, 0)
+
+
+def test_the_broker_has_predictions_and_letters_before_a_commit(
     inference: Inference, settings: Settings
 ) -> None:
-    inference.answer([asked("r1")._replace(value=b"{")])
-    assert read_all(settings, topics.DEAD_LETTERS) == []
-    inference.keeping.settle()
-    assert len(read_all(settings, topics.DEAD_LETTERS)) == 1
+    consumer = Committing(settings)
+    place = handled_by(inference, [asked("r1"), asked("r2")._replace(value=b"{")])
+    inference._revoked(consumer, [place])  # type: ignore[arg-type]
+    assert consumer.seen == [(2, 1, 1)]
+
+
+def test_what_was_not_kept_is_not_committed(inference: Inference, settings: Settings) -> None:
+    consumer = Committing(settings)
+    place = handled_by(inference, [asked("r1")])
+    inference._forget()
+    inference._revoked(consumer, [place])  # type: ignore[arg-type]
+    assert consumer.seen == []
+    assert values_of(settings, topics.PREDICTION) == []
 
 
 def test_predictions_that_the_broker_refused_are_sent_again(

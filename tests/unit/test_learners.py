@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -111,16 +111,6 @@ def learned(most: int = 100) -> Learners:
     return Learners(Served(artifact()), most)
 
 
-def counted(work: Callable[..., object], steps: list[int]) -> Callable[..., object]:
-    """The work, which notes of how many steps it is."""
-
-    def done(self: Served, inputs: object, rows: np.ndarray, states: object) -> object:
-        steps.append(rows.size)
-        return work(self, inputs, rows, states)
-
-    return done
-
-
 def test_a_completion_costs_one_step_however_long_the_history(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,7 +118,13 @@ def test_a_completion_costs_one_step_however_long_the_history(
     learners = learned()
     learners.learn(only(past, np.arange(399)))
     steps: list[int] = []
-    monkeypatch.setattr(Served, "advance", counted(Served.advance, steps))
+    advance = Served.advance
+
+    def counted(self: Served, inputs: object, rows: np.ndarray, states: object) -> object:
+        steps.append(rows.size)
+        return advance(self, inputs, rows, states)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Served, "advance", counted)
     assert learners.learn(only(past, np.array([399]))) == []
     learners.opinion([Ask(past.users[0], "topic-1", "easy", START + 1e9)])
     assert steps == [1]

@@ -157,6 +157,11 @@ def test_warming_runs_the_networks() -> None:
     predictor().warm()
 
 
+def test_a_version_whose_networks_tell_no_states_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="don't run"):
+        Predictor(with_times(np.ones((1, 2)))).warm()
+
+
 @pytest.mark.parametrize(
     ("damaged", "message"),
     [
