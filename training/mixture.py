@@ -63,8 +63,7 @@ def opinions(network: Floats, prior: Floats, lnirt: Floats) -> Floats:
     """[n, EXPERTS] probabilities. Where there is no prior (NaN), the network stands for it."""
     each = np.empty((len(network), len(EXPERTS)))
     each[:, 0], each[:, 1], each[:, 2] = network, np.where(np.isnan(prior), network, prior), lnirt
-    first = each[:, :3]
-    np.minimum(np.maximum(first, CERTAIN, out=first), 1 - CERTAIN, out=first)
+    first = np.clip(each[:, :3], CERTAIN, 1 - CERTAIN, out=each[:, :3])
     each[:, 3] = expit(logit(first) @ np.array(LEANING))
     return each
 

@@ -108,8 +108,7 @@ class Served:
 
     def _said(self, columns: Mapping[str, NDArray[Any]], states: States) -> Floats:
         """What the networks and the prior say of steps [B, T] after these states, [B, T, SAID]."""
-        said = np.empty((*columns["user"].shape, SAID))
-        said.fill(np.nan)
+        said = np.full((*columns["user"].shape, SAID), np.nan)
         for name, graph in self._graphs.items():
             for where, values in graph.say(columns, states[name]):
                 said[..., where] = values
