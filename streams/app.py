@@ -196,8 +196,8 @@ def run(settings: Settings) -> None:
     server = health_edge.serve(health, settings.host, settings.streams_port)
     patience = Patience(health, threading.Event())
     store = Store(database.connect(settings.database_url.get_secret_value(), "streams"))
-    probe.start(settings, patience, store.engine)
     _prepare(settings, store, patience)
+    probe.start(settings, patience, store.engine)  # before, the store would be ready without tables
     worker = faust.Worker(
         build(settings, store, patience),
         loglevel=settings.log_level,

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy.exc import ProgrammingError
 
 from ops.embedded_kafka import EmbeddedKafka
 from ops.kafka_jars import kafka_libraries
@@ -20,11 +19,10 @@ from ops.machine import free_port
 from ops.supervisor import Supervisor
 from schemas import events, topics
 from schemas.settings import Settings
-from streams import counting, database, declare, tails
+from streams import counting, declare, tails
 from streams.counting import Counter
 from streams.group_lags import GroupLags
 from streams.numbering import Place, Publication
-from streams.store import Store
 from streams.windows import Rule
 from tests import queries
 from tests.integration.test_serving import announce
@@ -279,23 +277,13 @@ def test_services_wait_for_servers_that_come_later(database_url: str, tmp_path: 
                 service.await_ready(90)
             publish(settings, task("a"))
             store = opened(settings)
-            wait_until(lambda: _last_number(store) == 1, 30)
+            wait_until(lambda: store.standing()[1] == 1, 30)
             store.engine.dispose()
             for service in started:
                 assert service.stop() == 0
     finally:
         for service in started:
             service.kill()
-
-
-def _last_number(store: Store) -> int:
-    """0 as well before streams has made the tables."""
-    try:
-        return store.standing()[1]
-    except ProgrammingError as error:
-        if not database.is_emptied(error):
-            raise
-        return 0
 
 
 def _await_waiting(service: Service) -> None:
