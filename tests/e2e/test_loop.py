@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from ops.embedded_kafka import EmbeddedKafka
 from ops.kafka_jars import kafka_libraries
@@ -21,6 +22,7 @@ from schemas import events, topics
 from schemas.settings import Settings
 from streams import counting, declare, tails
 from streams.counting import Counter
+from streams.database import MIGRATION_LOCK
 from streams.group_lags import GroupLags
 from streams.numbering import Place, Publication
 from streams.windows import Rule
@@ -284,6 +286,29 @@ def test_services_wait_for_servers_that_come_later(database_url: str, tmp_path: 
     finally:
         for service in started:
             service.kill()
+
+
+def test_streams_is_not_ready_before_its_tables_are_made(
+    kafka: str, database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_of(kafka, database_url, tmp_path)
+    engine = opened(settings).engine
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    service = None
+    try:
+        with engine.connect() as migrating, engine.connect() as looking:
+            migrating.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+            service = Service("streams", settings)
+            wait_until(lambda: bool(looking.execute(waiting).scalar()), 60)
+            assert not service.readiness()["ready"]
+            assert service.readiness()["dependencies"]["kafka"]["ok"]
+            migrating.rollback()
+            migrating.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            service.await_ready(60)
+    finally:
+        if service is not None:
+            service.kill()
+        engine.dispose()
 
 
 def _await_waiting(service: Service) -> None:
