@@ -22,6 +22,7 @@ from benchmarks import (
 from benchmarks.child import Tell
 from benchmarks.ground import Servers, ground
 from benchmarks.predict_load import Asker, asking
+from benchmarks.predict_practice import practising
 from benchmarks.predict_services import echoing, services, train_once, version
 from benchmarks.watch import Running
 from gateway.numerals import grouped
@@ -65,12 +66,12 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
         store.prepare(settings.train_every)
         rows, took = predict_prefill.prefill(store, asked.learners, asked.longest)
         tell(f"{grouped(rows)} completions of {grouped(asked.learners)} learners in {took:.0f} s")
-        store.engine.dispose()
         with services(on, settings, SERVICES) as running, asking(settings, asked.learners) as asker:
             train_once(settings, running)
             tell("a first version serves")
-            figures = _figures(asked, settings, running, asker, tell)
+            figures = _figures(asked, settings, store, running, asker, tell)
             peaks = {name: running.peaks[name] for name in running.pids}
+        store.engine.dispose()
     keras = child.run("benchmarks.peer_keras", _keras(asked, on.settings), tell)
     own = figures["saturated"]["per_second"]
     return {
@@ -87,10 +88,12 @@ def measure(asked: Asked, on: Servers, tell: Tell) -> dict[str, Any]:
 
 
 def ratios(figures: dict[str, Any]) -> dict[str, Any]:
-    """Of medians and p99, ours over the echo's at each rate; while training over idle."""
+    """Of medians and p99, ours over the echo's at each rate, where nothing is newer and just after
+    a completion; while training over idle."""
     found: dict[str, Any] = {
-        f"echo_{name}_at_{row['rate']}": round(row["own"][name] / row["echo"][name], 2)
+        f"{key}_{name}_at_{row['rate']}": round(row[which][name] / row["echo"][name], 2)
         for row in figures["rates"]
+        for key, which in (("echo", "own"), ("practising", "practising"))
         for name in ("p50", "p99")
     }
     training = figures["training"]
@@ -104,7 +107,7 @@ def ratios(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figures(
-    asked: Asked, settings: Settings, running: Running, asker: Asker, tell: Tell
+    asked: Asked, settings: Settings, store: Store, running: Running, asker: Asker, tell: Tell
 ) -> dict[str, Any]:
     name = settings.topic_prefix + topics.PREDICTION_REQUEST.name
     first = asker.everyone(name)
@@ -115,8 +118,15 @@ def _figures(
             load_before = machine.load()
             own = asker.open_loop(name, rate, asked.seconds)
             peer = asker.open_loop(echo, rate, asked.seconds)
-            rows.append({"rate": rate, "own": own, "echo": peer, "load": load_before})
-            tell(f"{rate}/s: {own['p50']} and {own['p99']} ms; echo {peer['p50']}, {peer['p99']}")
+            whom = asker.in_turn(round(rate * asked.seconds))
+            with practising(store.engine, whom, rate):
+                after = asker.open_loop_about(whom, name, rate)
+            row = {"rate": rate, "own": own, "practising": after, "echo": peer}
+            rows.append(row | {"load": load_before})
+            tell(
+                f"{rate}/s: {own['p50']} and {own['p99']} ms; each just after a completion "
+                f"{after['p50']}, {after['p99']}; echo {peer['p50']}, {peer['p99']}"
+            )
             running.cpu()
     saturated = asker.at_once(name, asked.saturation)
     tell(f"{saturated:.0f} answers a second when all wait")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,14 +62,20 @@ class Asker:
         return count / (time.monotonic() - began)
 
     def open_loop(self, topic: str, rate: float, seconds: float) -> dict[str, Any]:
+        """``open_loop_about``, anyone at random."""
+        return self.open_loop_about(self.at_random(round(rate * seconds)), topic, rate)
+
+    def open_loop_about(
+        self, learners: Sequence[int], topic: str, rate: float
+    ) -> dict[str, Any]:
         """Percentiles in milliseconds at a rate; every request is answered when this returns."""
         begin, due = time.monotonic() + LEAD_SECONDS, dict[str, float]()
-        for turn in range(round(rate * seconds)):
+        for turn, learner in enumerate(learners):
             at = begin + turn / rate
             self.producer.poll(0)
             if (wait := at - time.monotonic()) > COARSEST_WAIT:
                 time.sleep(wait)
-            due[self._send(topic, self._anyone())] = at
+            due[self._send(topic, learner)] = at
         self.await_answers(list(due))
         return percentiles([(self.came[name] - at) * 1000 for name, at in due.items()])
 
@@ -96,6 +102,15 @@ class Asker:
             if missing and time.monotonic() > deadline:
                 raise MeasurementFailed(f"{len(missing)} of {len(ids)} requests were not answered")
             time.sleep(0.01)
+
+    def at_random(self, count: int) -> list[int]:
+        """So many learners."""
+        return [self._anyone() for _ in range(count)]
+
+    def in_turn(self, count: int) -> list[int]:
+        """So many learners, none again before all others."""
+        order = self.chance.permutation(self.learners) + 1
+        return [int(order[turn % self.learners]) for turn in range(count)]
 
     def _anyone(self) -> int:
         return int(self.chance.integers(1, self.learners + 1))

@@ -20,14 +20,15 @@ def test_a_small_run(kafka: str, database_url: str, tmp_path: Path) -> None:
     told: list[str] = []
     found = predict.measure(asked, Servers(settings, tmp_path), told.append)
     (row,) = found["rates"]
-    assert row["own"]["samples"] == row["echo"]["samples"] == 40
+    assert row["own"]["samples"] == row["echo"]["samples"] == row["practising"]["samples"] == 40
     assert 0 < row["own"]["p50"] <= row["own"]["p99"]
     assert found["training"]["own"]["samples"] == 40
     assert found["training"]["trainings"] >= 1
     assert found["saturated"]["per_second"] > 0
     assert set(found["peak_mib"]) == {"trainer", "inference"}
     assert set(found["ratio"]) == {
-        "echo_p50_at_40", "echo_p99_at_40", "training_p50", "training_p99", "keras",
+        "echo_p50_at_40", "echo_p99_at_40", "practising_p50_at_40", "practising_p99_at_40",
+        "training_p50", "training_p99", "keras",
     }  # fmt: skip
 
 

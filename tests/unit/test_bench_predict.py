@@ -17,7 +17,10 @@ def latency(p50: float, p95: float, p99: float) -> dict[str, Any]:
 
 def report(**more: Any) -> dict[str, Any]:
     figures: dict[str, Any] = {
-        "rates": [{"rate": 200, "own": latency(4, 8, 12), "echo": latency(2, 4, 8), "load": 0.1}],
+        "rates": [{
+            "rate": 200, "own": latency(4, 8, 12), "practising": latency(5, 9, 20),
+            "echo": latency(2, 4, 8), "load": 0.1,
+        }],
         "training": {
             "rate": 200.0, "idle": latency(4, 8, 12), "own": latency(6, 9, 30), "trainings": 3,
             "seconds": [1.0], "versions": 2,
@@ -39,6 +42,8 @@ def test_ratios_are_ours_over_the_echo_s_and_training_over_idle() -> None:
     assert predict.ratios(report()) == {
         "echo_p50_at_200": 2.0,
         "echo_p99_at_200": 1.5,
+        "practising_p50_at_200": 2.5,
+        "practising_p99_at_200": 2.5,
         "training_p50": 1.5,
         "training_p99": 2.5,
     }
@@ -55,6 +60,9 @@ def test_the_table_has_every_figure() -> None:
         "12.0",
         "2.00",
         "1.50",
+        "after a completion",
+        "20.0",
+        "2.50",
         "3 trainings",
         "2 new versions",
         "150 times",
