@@ -98,6 +98,15 @@ class Predictor:
         """How many learners' states are in memory."""
         return 0 if self._learners is None else len(self._learners)
 
+    def holds(self, user: str) -> bool:
+        """Whether something is held of this learner."""
+        return self._learners is not None and self._learners.last(user) > 0
+
+    def learn_of(self, users: Sequence[str], read: Reader) -> None:
+        """Learn what is newer of those among these few who are held."""
+        if held := {user for user in users if self.holds(user)}:
+            self._catch_up(held, read)
+
     def drop(self, forgotten: Container[str]) -> None:
         """Hold nothing any more of who is forgotten."""
         if self._learners is not None:

@@ -28,6 +28,7 @@ R = TypeVar("R")
 log = structlog.get_logger("retrace")
 PAUSE_SECONDS = 1.0
 TOPIC_SECONDS = 30.0
+MOST_ACTIVE = 1000
 
 
 class Reads:
@@ -42,6 +43,7 @@ class Reads:
         self._topic_id = ""
         self._connection: Connection | None = None
         self._known = Known()
+        self._seen = history.LAST
 
     def newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
         """The generation, and the completions of each learner numbered after the one given."""
@@ -53,11 +55,25 @@ class Reads:
             self._read(self._known.now, self.engine)
         return generation, rows
 
+    def active(self) -> list[str]:
+        """Who has completed something since the last call, the newest of them; nobody at first."""
+        found = self._read(self._active)
+        if found is None:
+            return []
+        self._seen, users = found
+        return users
+
+    def _active(self) -> tuple[int, list[str]]:
+        return history.active(self._kept(), self._seen, MOST_ACTIVE)
+
     def _newer(self, after: Mapping[str, int]) -> tuple[int, int, History]:
-        """By one connection that is kept: to take it from the pool is a quarter of the read."""
+        return history.newer(self._kept(), after, MAX_STEPS)
+
+    def _kept(self) -> Connection:
+        """One connection is kept: to take it from the pool is a quarter of a read."""
         if self._connection is None or self._connection.invalidated:
             self._connection = self.engine.connect()
-        return history.newer(self._connection, after, MAX_STEPS)
+        return self._connection
 
     def forgotten(self) -> Forgotten:
         """Who is forgotten, as of the last ``newer``."""

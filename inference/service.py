@@ -19,6 +19,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from inference import metrics
+from inference.ahead import Ahead
 from inference.answers import Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
@@ -57,6 +58,7 @@ class Inference:
         challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
         self.answers = Answers(self.reads.newer, challenger, self.reads.forgotten)
         self.explanations = Explanations(self.reads.newer, self.answers)
+        self.ahead = Ahead(self.reads.active, self.reads.newer)
         self.later: deque[tuple[Asked, str]] = deque()
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
@@ -112,6 +114,8 @@ class Inference:
             self.keeping.hand_over()
         if not raws and self.later:
             self._explain(*self.later.popleft())
+        elif not raws and self.ahead.is_due:
+            self.ahead.go_on(self.models.current.predictor)
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
         if raws or self.waiting.held:
@@ -122,7 +126,7 @@ class Inference:
 
     def _wait(self) -> float:
         """How long to wait for requests, in seconds."""
-        if self.later:
+        if self.later or self.ahead.goes_on:
             return 0.0
         if self.keeping.is_due:
             return REPLIED_SECONDS

@@ -50,6 +50,10 @@ _PREPARE_NEWER = f"""PREPARE newer (text[], bigint[], bigint) AS
     SELECT (SELECT generation FROM numbering), ({VERSION}), new.* FROM (SELECT) AS once
     LEFT JOIN ({_NEWEST.format("$1", "$2", 2**62, "$3")}) AS new ON true ORDER BY new.number"""  # noqa: S608
 _NEWER = "EXECUTE newer (%s, %s, %s)"
+LAST = 2**62  # after every completion
+_ACTIVE = """SELECT last_number, user_id FROM numbering LEFT JOIN LATERAL (
+        SELECT user_id FROM completions WHERE number > %s ORDER BY number DESC LIMIT %s
+    ) AS newest ON user_id <> ''"""
 
 
 def everything(engine: Engine, upto: int) -> History:
@@ -120,6 +124,14 @@ def newer(
     rows = database.rows(connection, _NEWER, ([*after], [*after.values()], newest))
     found = NOTHING if rows[0][2] is None else columns([row[2:] for row in rows])
     return rows[0][0] or 0, rows[0][1] or 0, found
+
+
+def active(connection: Connection, after: int, most: int) -> tuple[int, list[str]]:
+    """The last number, and whose the newest ``most`` completions numbered after the one given are,
+    the newest first."""
+    rows = database.rows(connection, _ACTIVE, (after, most))
+    users = dict.fromkeys(user for _, user in rows if user is not None)
+    return rows[0][0] if rows else after, list(users)
 
 
 def columns(rows: Sequence[Row[tuple[object, ...]]] | Sequence[tuple[object, ...]]) -> History:
