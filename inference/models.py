@@ -16,6 +16,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from inference import metrics
+from inference.beside import Beside
 from inference.predictor import Predictor, Reader
 from schemas import codec, topics
 from schemas.codec import Bad
@@ -61,6 +62,7 @@ class Models:
         self._contexts: dict[int, str] = {}
         self._retry_at = self._swapped_at = 0.0
         self.caught_up = threading.Event()
+        self._beside = Beside("store")
 
     def follow(self) -> None:
         """Read announcements from the start and go on until asked to stop."""
@@ -131,6 +133,7 @@ class Models:
                 artifact,
                 threads=self.settings.inference_threads,
                 learners=self.settings.inference_learners,
+                beside=self._beside,
             )
             predictor.warm()
         except ArtifactError as error:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from inference.beside import Beside
 from inference.learners import Ask, Learners, milliseconds, rows_of
 from schemas.errors import ArtifactError
 from schemas.history import History
@@ -70,9 +71,16 @@ class Predictor:
     """Answers from one verified version, or, without one, by default."""
 
     def __init__(
-        self, artifact: Artifact | None, *, threads: int = 1, learners: int = 5000
+        self,
+        artifact: Artifact | None,
+        *,
+        threads: int = 1,
+        learners: int = 5000,
+        beside: Beside | None = None,
     ) -> None:
-        """Raises ArtifactError where the version's files can't serve."""
+        """``beside``: where the store is read while the networks work; without, that comes first.
+        Raises ArtifactError where the version's files can't serve."""
+        self._beside = beside
         self._served = None if artifact is None else Served(artifact, threads=threads)
         self._learners = None if self._served is None else Learners(self._served, learners)
         self._generation = 0
@@ -145,8 +153,7 @@ class Predictor:
         """One answer an ask, from what is held of the learners and what is newer in the store."""
         if self._served is None or self._learners is None or not asks:
             return [default("no model yet", "no-model") for _ in asks]
-        here = self._catch_up({ask.user_id for ask in asks}, read)
-        said = self._learners.opinion(asks)
+        said, here = self._said(asks, read)
         found = [self._held_answer(ask, said, at, here) for at, ask in enumerate(asks)]
         unsettled = [at for at, ask in enumerate(asks) if not self._learners.is_settled(ask)]
         whole = read({asks[at].user_id: 0 for at in unsettled}) if unsettled and here else None
@@ -156,6 +163,27 @@ class Predictor:
             for at, answer in zip(unsettled, self.predict(early, pasts), strict=True):
                 found[at] = answer
         return found
+
+    def _said(self, asks: Sequence[Ask], read: Reader) -> tuple[Opinion, bool]:
+        """What the version says after all that is newer, and whether the store could be read.
+
+        Most often nothing is newer: what is said of held learners is worked out while the store is
+        asked, and again where something was.
+        """
+        assert self._learners is not None
+        users = {ask.user_id for ask in asks}
+        if self._beside is None or not all(map(self.holds, users)):
+            here = self._catch_up(users, read)
+            return self._learners.opinion(asks), here
+        result = self._beside.begin(read, {user: self._learners.last(user) for user in users})
+        try:
+            said = self._learners.opinion(asks)
+        finally:
+            new = result()
+        if new is None or (new[0] == self._generation and not len(new[1])):
+            return said, new is not None
+        here = self._learn(new, users, read)
+        return self._learners.opinion(asks), here
 
     def _catch_up(self, users: set[str], read: Reader) -> bool:
         """Learn what is newer of these learners; whether the store could be read.
@@ -171,8 +199,12 @@ class Predictor:
     def _catch_up_with(self, some: set[str], asked: set[str], read: Reader) -> bool:
         assert self._learners is not None
         new = read({user: self._learners.last(user) for user in some})
-        if new is None:
-            return False
+        return new is not None and self._learn(new, asked, read)
+
+    def _learn(self, new: tuple[int, History], asked: set[str], read: Reader) -> bool:
+        """Learn this, or all anew where it is of another generation; whether the store could be
+        read for the latter."""
+        assert self._learners is not None
         if new[0] != self._generation:
             self._learners.forget_all()
             self._generation = new[0]
@@ -180,10 +212,10 @@ class Predictor:
         again = self._learners.learn(new[1], asked)
         if not again:
             return True
-        new = read(dict.fromkeys(again, 0))
-        if new is not None:
-            self._learners.learn(new[1], asked)
-        return new is not None
+        whole = read(dict.fromkeys(again, 0))
+        if whole is not None:
+            self._learners.learn(whole[1], asked)
+        return whole is not None
 
     def _held_answer(self, ask: Ask, said: Opinion, at: int, here: bool) -> Answer:
         assert self._learners is not None

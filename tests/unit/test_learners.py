@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import fitted, history, only
 
+from inference.beside import Beside
 from inference.learners import Ask, Learners
 from inference.predictor import NOTHING, Answer, Predictor
 from schemas.history import History
@@ -32,6 +33,11 @@ def artifact() -> Artifact:
 @cache
 def plain() -> Predictor:
     return Predictor(artifact())
+
+
+@cache
+def other_thread() -> Beside:
+    return Beside("tests")
 
 
 class Store:
@@ -92,13 +98,15 @@ def assert_alike(found: Answer, wanted: Answer) -> None:
     st.lists(st.tuples(st.integers(1, 9), st.lists(asks, min_size=1, max_size=4)), max_size=6),
     st.booleans(),
     st.integers(1, 3),
+    st.booleans(),
 )
 def test_memory_answers_as_the_whole_history_does(
-    found: list[tuple], turns: list[tuple], in_order: bool, most: int
+    found: list[tuple], turns: list[tuple], in_order: bool, most: int, beside: bool
 ) -> None:
     if in_order:
         found.sort(key=lambda row: row[1])
-    shelf, predictor = Store(as_history(found)), Predictor(artifact(), learners=most)
+    shelf = Store(as_history(found))
+    predictor = Predictor(artifact(), learners=most, beside=other_thread() if beside else None)
     for more, asked in turns:
         shelf.upto += more
         now = [Ask(u, t, d, START + at + ms / 1000.0) for (u, t, d), at, ms in asked]
@@ -166,6 +174,54 @@ def test_a_store_made_anew_is_read_again() -> None:
 
 
 ROW = (("user-3", "topic-1", "easy"), 0, 5.0, True, 5.0, False)
+
+
+@pytest.mark.parametrize("later", ["newer", "nothing", "another generation", "away"])
+def test_what_is_read_beside_counts_as_what_is_read_before(later: str) -> None:
+    """Of a held learner: in both orders the same answer, in the store's every state."""
+    found = []
+    for beside in (None, other_thread()):
+        predictor, shelf = Predictor(artifact(), beside=beside), Store(as_history([ROW] * 4))
+        shelf.upto = 2
+        ask = [Ask("user-3", "topic-1", "easy", START + 1e6)]
+        predictor.answer(ask, shelf.read)
+        shelf.upto = 4 if later == "newer" else 2
+        shelf.generation = 2 if later == "another generation" else 1
+        shelf.away = later == "away"
+        found += predictor.answer(ask, shelf.read)
+    assert_alike(*found)
+    assert found[0].history_length == (4 if later == "newer" else 2)
+    assert found[0].reason.startswith("store" if later == "away" else "trained")
+
+
+def test_an_error_of_reading_is_told_and_the_next_answer_is_right() -> None:
+    predictor, shelf = Predictor(artifact(), beside=other_thread()), Store(as_history([ROW] * 4))
+    shelf.upto = 2
+    ask = [Ask("user-3", "topic-1", "easy", START + 1e6)]
+    predictor.answer(ask, shelf.read)
+
+    def broken(_: Mapping[str, int]) -> tuple[int, History] | None:
+        raise ValueError("the store's answer makes no sense")
+
+    with pytest.raises(ValueError, match="makes no sense"):
+        predictor.answer(ask, broken)
+    shelf.upto = 4
+    assert predictor.answer(ask, shelf.read)[0].history_length == 4
+
+
+def test_after_an_error_of_the_networks_no_answer_is_another_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predictor, shelf = Predictor(artifact(), beside=other_thread()), Store(as_history([ROW] * 4))
+    shelf.upto = 2
+    ask = [Ask("user-3", "topic-1", "easy", START + 1e6)]
+    predictor.answer(ask, shelf.read)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learners, "opinion", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            predictor.answer(ask, shelf.read)
+    shelf.upto = 4
+    assert predictor.answer(ask, shelf.read)[0].history_length == 4
 
 
 def test_without_the_store_held_learners_go_on_as_they_are() -> None:
