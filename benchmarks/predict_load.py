@@ -65,9 +65,7 @@ class Asker:
         """``open_loop_about``, anyone at random."""
         return self.open_loop_about(self.at_random(round(rate * seconds)), topic, rate)
 
-    def open_loop_about(
-        self, learners: Sequence[int], topic: str, rate: float
-    ) -> dict[str, Any]:
+    def open_loop_about(self, learners: Sequence[int], topic: str, rate: float) -> dict[str, Any]:
         """Percentiles in milliseconds at a rate; every request is answered when this returns."""
         begin, due = time.monotonic() + LEAD_SECONDS, dict[str, float]()
         for turn, learner in enumerate(learners):

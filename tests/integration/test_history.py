@@ -105,6 +105,21 @@ def test_nothing_newer_still_tells_the_generation(engine: Engine) -> None:
     assert newer(engine, {}, 10)[0] == generation
 
 
+def test_who_was_active_since_a_number_the_newest_first(engine: Engine) -> None:
+    whole = history.everything(engine, ROWS)
+    with engine.begin() as connection:
+        nobody = text("UPDATE completions SET user_id = '' WHERE number = :last")
+        connection.execute(nobody, {"last": ROWS})
+        counted = text("UPDATE numbering SET last_number = :last")
+        connection.execute(counted, {"last": ROWS})
+        last = history.active(connection, history.LAST, 10)
+        some = history.active(connection, ROWS - 3, 10)
+        bounded = history.active(connection, 0, 3)
+    assert last == (ROWS, [])
+    assert some == (ROWS, whole.users[ROWS - 3 : ROWS - 1][::-1].tolist())
+    assert bounded == some
+
+
 def test_a_store_made_anew_is_read_by_the_same_connection(engine: Engine) -> None:
     reads = database.connect(
         engine.url.render_as_string(hide_password=False), "tests", pool=1, reads=True

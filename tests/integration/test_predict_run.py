@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
-from benchmarks import freshness, predict, predict_prefill, recovery
+from benchmarks import freshness, predict, predict_practice, predict_prefill, recovery
 from benchmarks.ground import Servers
 from schemas.settings import Settings
 from streams.store import Store
@@ -43,6 +45,33 @@ def test_the_store_is_as_recording_leaves_it(kafka: str, database_url: str, tmp_
     assert counts == {predict_prefill.name_of(n): c for n, c in lengths.items() if c}
     assert rows == sum(lengths.values()) == store.standing()[1]
     assert [item.number for item in store.numbered((1, rows))] == list(range(1, rows + 1))
+    store.engine.dispose()
+
+
+def test_practice_is_recorded_before_anyone_is_asked_about(
+    kafka: str, database_url: str, tmp_path: Path
+) -> None:
+    store: Store = opened(settings_of(kafka, database_url, tmp_path))
+    store.prepare(5)
+    rows, _ = predict_prefill.prefill(store, 12, 9)
+    with predict_practice.practising(store.engine, [3, 5, 3], 1000.0):
+        numbered = store.numbered((rows + 1, rows + 3))
+        assert store.standing()[1] == rows + 3
+    assert [item.number for item in numbered] == [rows + 1, rows + 2, rows + 3]
+    practised = text("SELECT user_id FROM completions WHERE number > :rows ORDER BY number")
+    with store.engine.connect() as connection:
+        users = connection.execute(practised, {"rows": rows}).scalars().all()
+    assert users == [predict_prefill.name_of(learner) for learner in (3, 5, 3)]
+    store.engine.dispose()
+
+
+def test_practice_that_fails_is_told(kafka: str, database_url: str, tmp_path: Path) -> None:
+    store: Store = opened(settings_of(kafka, database_url, tmp_path))
+    with (
+        pytest.raises(ProgrammingError),
+        predict_practice.practising(store.engine, [1], 1000.0),
+    ):
+        pass
     store.engine.dispose()
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -538,6 +539,47 @@ def test_expired_requests_get_the_cheap_default(inference: Inference, settings: 
     handle(inference, [asked("r1", expires_at=datetime(2020, 1, 1, tzinfo=UTC))])
     (answer,) = values_of(settings, topics.PREDICTION)
     assert answer["reason"] == "expired before it was read"
+
+
+def test_a_held_learner_is_caught_up_with_before_he_asks(
+    inference: Inference, models: Models, settings: Settings, files: dict[str, bytes]
+) -> None:
+    store = Store(database.connect(settings.database_url.get_secret_value(), "tests"))
+    store.prepare(5)
+    completed(store, ["user-1", "user-2"], 0)
+    announce(settings, files, 1)
+    wait_until(lambda: serves(models, 1))
+    handle(inference, [asked("before")])
+    learners = models.current.predictor._learners
+    assert learners is not None
+    with running(inference):
+        wait_until(lambda: inference.reads._seen == 2)
+        completed(store, ["user-1", "user-2"], 2)
+        wait_until(lambda: learners.last("user-1") == 3)
+    assert learners.users() == ["user-1"]
+    store.engine.dispose()
+
+
+@contextmanager
+def running(inference: Inference) -> Iterator[None]:
+    """Its loop, in a thread."""
+    thread = threading.Thread(target=inference.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        inference.patience.stop.set()
+        thread.join(30)
+
+
+def completed(store: Store, users: Sequence[str], first: int) -> None:
+    """A completion of each, recorded; the log's offsets go on from ``first``."""
+    done = [
+        task(f"t{first + n}", user_id=user, completed_at=(NOW - timedelta(hours=1)).isoformat())
+        for n, user in enumerate(users)
+    ]
+    events = [TaskCompleted.model_validate_json(json.dumps(each)) for each in done]
+    store.record([Publication(e, Place(0, first + n)) for n, e in enumerate(events)], None)
 
 
 def test_a_running_worker_drops_who_is_forgotten_with_its_next_batch(
