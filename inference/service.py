@@ -1,8 +1,9 @@
 """The inference service: prediction-request to prediction, with the newest model.
 
-What waits is answered together: one query for the histories, one call per network. The broker
-acknowledges predictions while the next requests are answered, and before any request's offset is
-committed, so each is answered at least once. Never imports TensorFlow.
+What waits is answered together: one query for the histories, one call per network. While nothing
+waits, held learners' new completions are learned before they ask. The broker acknowledges
+predictions while the next requests are answered, and before any request's offset is committed, so
+each is answered at least once. Never imports TensorFlow.
 """
 
 from __future__ import annotations

@@ -122,8 +122,9 @@ def predict(
 ) -> None:  # fmt: skip
     """Milliseconds from a request's due time to its answer, idle and while trainings run.
 
-    A real trainer and a real inference on servers as for `bench ingest`. In an open loop: a request
-    is due when the schedule says, whatever became of those before it.
+    A real trainer and a real inference on servers as for `bench ingest`. At each rate twice: about
+    anyone, nothing being newer, and about who completed a task a second before. In an open loop:
+    a request is due when the schedule says, whatever became of those before it.
 
     Peers: a bare echo over the same topics at the same rates, and the Keras models of the system
     that Retrace replaces over whole histories.
