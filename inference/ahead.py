@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 
 from inference.predictor import PORTION, Predictor, Reader
 
-PERIOD_SECONDS = 0.25
+PERIOD_SECONDS = 0.2
 
 
 class Ahead:
-    """``active`` tells who has completed something since it was asked last; ``read`` what."""
+    """``active`` tells who has completed something since it was asked last; ``read`` what, of each
+    learner at least the newest ``FEW`` and one."""
 
     def __init__(self, active: Callable[[], Sequence[str]], read: Reader) -> None:
         self.active, self.read = active, read

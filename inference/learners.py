@@ -27,6 +27,7 @@ from training.shapes import MODELS
 NEVER = -(2**62)
 BLANK = 0  # the slot, and the row of a scope, of which nothing is known
 FIRST_SLOTS, FIRST_ROWS = 64, 2048
+FEW = 8  # completions that are learned soon
 KEYS = (MOST_TOPICS + 1) * (MOST_DIFFICULTIES + 1) * len(SCOPES)  # more than any scope's key
 GROUPS = (WHO, TOPIC, DIFFICULTY, ABILITY, ORDER) = (
     "which learner it is",
@@ -116,20 +117,32 @@ class Learners:
         What does not follow on what is held is not learned: those learners are forgotten and
         returned, to be learned from their first completion on.
         """
+        again, follows = self._apart(new, MAX_STEPS - 1)
+        self.drop(again)
+        if len(follows):
+            self._learn(follows, asked)
+        return again
+
+    def follow(self, new: History) -> None:
+        """Advance these held learners by what takes no long time: up to ``FEW`` completions that
+        follow on what is held. Who has others stays as he is."""
+        _, follows = self._apart(new, FEW)
+        if len(follows):
+            self._learn(follows, ())
+
+    def _apart(self, new: History, most: int) -> tuple[list[str], History]:
+        """Who is held but has more new completions, or some that don't follow on what is held; and
+        the completions of the others."""
         if not len(new):
-            return []
+            return [], new
         users, whose = np.unique(new.users.astype(str), return_inverse=True)
         started = np.rint(new.started_at * 1000.0).astype(np.int64)
-        again = []
+        apart = []
         for index, user in enumerate(users.tolist()):
             held, mine = self._held.get(user), whose == index
-            if held is not None and (started[mine].min() < held.settled or mine.sum() >= MAX_STEPS):
-                self._forget(user)
-                again.append(user)
-        wanted = np.flatnonzero(~np.isin(users[whose], again))
-        if len(wanted):
-            self._learn(take(new, wanted), asked)
-        return again
+            if held is not None and (started[mine].min() < held.settled or mine.sum() > most):
+                apart.append(user)
+        return apart, take(new, np.flatnonzero(~np.isin(users[whose], apart)))
 
     def opinion(self, asks: Sequence[Ask]) -> Opinion:
         """What the version says of these tasks, after all that is held of their learners."""

@@ -111,9 +111,14 @@ class Predictor:
         return self._learners is not None and self._learners.last(user) > 0
 
     def learn_of(self, users: Sequence[str], read: Reader) -> None:
-        """Learn what is newer of those among these few who are held."""
-        if held := {user for user in users if self.holds(user)}:
-            self._catch_up(held, read)
+        """Learn what is newer of those among these few who are held, as far as that is soon done;
+        the rest is for their next ask."""
+        if self._learners is None:
+            return
+        held = {user: last for user in users if (last := self._learners.last(user))}
+        new = read(held) if held else None
+        if new is not None and new[0] == self._generation:
+            self._learners.follow(new[1])
 
     def drop(self, forgotten: Container[str]) -> None:
         """Hold nothing any more of who is forgotten."""

@@ -45,9 +45,10 @@ class Reads:
         self._known = Known()
         self._seen = history.LAST
 
-    def newer(self, after: Mapping[str, int]) -> tuple[int, History] | None:
-        """The generation, and the completions of each learner numbered after the one given."""
-        found = self._read(self._newer, after)
+    def newer(self, after: Mapping[str, int], most: int = MAX_STEPS) -> tuple[int, History] | None:
+        """The generation, and the newest completions of each learner numbered after the one given,
+        up to ``most``."""
+        found = self._read(self._newer, after, most)
         if found is None:
             return None
         generation, version, rows = found
@@ -66,8 +67,8 @@ class Reads:
     def _active(self) -> tuple[int, list[str]]:
         return history.active(self._kept(), self._seen, MOST_ACTIVE)
 
-    def _newer(self, after: Mapping[str, int]) -> tuple[int, int, History]:
-        return history.newer(self._kept(), after, MAX_STEPS)
+    def _newer(self, after: Mapping[str, int], most: int) -> tuple[int, int, History]:
+        return history.newer(self._kept(), after, most)
 
     def _kept(self) -> Connection:
         """One connection is kept: to take it from the pool is a quarter of a read."""

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -25,6 +26,7 @@ from inference.answers import Answers
 from inference.challenge import Challenger
 from inference.explanations import Explanations, refusal
 from inference.keeping import Batch, Keeping
+from inference.learners import FEW
 from inference.models import Models
 from inference.reads import Reads
 from inference.waiting import Asked, Waiting, first_of
@@ -59,7 +61,7 @@ class Inference:
         challenger = Challenger.of(settings.challenger, shadow=settings.challenger_shadow)
         self.answers = Answers(self.reads.newer, challenger, self.reads.forgotten)
         self.explanations = Explanations(self.reads.newer, self.answers)
-        self.ahead = Ahead(self.reads.active, self.reads.newer)
+        self.ahead = Ahead(self.reads.active, partial(self.reads.newer, most=FEW + 1))
         self.later: deque[tuple[Asked, str]] = deque()
         # An answer is alone in its batch: gathering and compressing would only take time.
         alone = {"linger.ms": 0, "compression.type": "none"}
@@ -115,7 +117,7 @@ class Inference:
             self.keeping.hand_over()
         if not raws and self.later:
             self._explain(*self.later.popleft())
-        elif not raws and self.ahead.is_due:
+        elif not raws and not self.waiting.held and self.ahead.is_due:
             self.ahead.go_on(self.models.current.predictor)
         for raw in raws:
             self.next[raw.partition] = max(self.next.get(raw.partition, 0), raw.offset + 1)
@@ -127,11 +129,13 @@ class Inference:
 
     def _wait(self) -> float:
         """How long to wait for requests, in seconds."""
-        if self.later or self.ahead.goes_on:
+        if self.later:
             return 0.0
         if self.keeping.is_due:
             return REPLIED_SECONDS
-        return RECORDED_SECONDS if self.waiting.held else IDLE_SECONDS
+        if self.waiting.held:
+            return RECORDED_SECONDS
+        return 0.0 if self.ahead.goes_on else IDLE_SECONDS
 
     def _told(self, error: KafkaError | None, _places: object) -> None:
         """A commit that was refused is made again."""

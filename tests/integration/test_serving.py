@@ -557,7 +557,33 @@ def test_a_held_learner_is_caught_up_with_before_he_asks(
         completed(store, ["user-1", "user-2"], 2)
         wait_until(lambda: learners.last("user-1") == 3)
     assert learners.users() == ["user-1"]
+    assert models.current.predictor._beside is not None
     store.engine.dispose()
+
+
+def test_learning_ahead_gives_way_to_requests_new_ones_and_those_put_off(
+    inference: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    come, went = list[Raw](), list[int]()
+    monkeypatch.setattr(inference.consumption, "take", lambda *_: come)
+    monkeypatch.setattr(kafka, "raw", lambda message: message)
+    monkeypatch.setattr(inference.ahead, "go_on", lambda _: went.append(1))
+    inference._committed = (time.monotonic() + 60, {})
+    inference.ahead._users.append("user-1")
+
+    def turn(raws: list[Raw]) -> tuple[int, float]:
+        come[:] = raws
+        inference._turn(Quiet())  # type: ignore[arg-type]
+        inference.keeping.settle()
+        return len(went), inference._wait()
+
+    assert turn([asked("r1")]) == (0, 0.0)
+    number, wait = turn([asked("r2", after="0@5")])
+    assert (number, len(inference.waiting.held)) == (0, 1)
+    assert wait > 0
+    assert turn([])[0] == 0
+    wait_until(lambda: turn([])[0] == 1)
+    assert not inference.waiting.held
 
 
 @contextmanager
@@ -573,11 +599,9 @@ def running(inference: Inference) -> Iterator[None]:
 
 
 def completed(store: Store, users: Sequence[str], first: int) -> None:
-    """A completion of each, recorded; the log's offsets go on from ``first``."""
-    done = [
-        task(f"t{first + n}", user_id=user, completed_at=(NOW - timedelta(hours=1)).isoformat())
-        for n, user in enumerate(users)
-    ]
+    """A completion of each, recorded; the log's offsets, and the hours, go on from ``first``."""
+    at = (NOW - timedelta(hours=9 - first)).isoformat()
+    done = [task(f"t{first + n}", user_id=user, completed_at=at) for n, user in enumerate(users)]
     events = [TaskCompleted.model_validate_json(json.dumps(each)) for each in done]
     store.record([Publication(e, Place(0, first + n)) for n, e in enumerate(events)], None)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from test_learners import ROW, START, Store, artifact, as_history, assert_alike, plain
 
-from inference import ahead
 from inference.ahead import Ahead
-from inference.learners import Ask
+from inference.learners import FEW, Ask
 from inference.predictor import PORTION, Predictor
 
 MANY = [f"user-{n}" for n in range(PORTION + 3)]
@@ -24,8 +23,7 @@ def shelf_of(users: list[str], each: int) -> Store:
     return Store(as_history([((u, topic, difficulty), 60 * turn, *rest) for turn, u in turns]))
 
 
-def test_the_next_ask_finds_nothing_newer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "PERIOD_SECONDS", 0.0)
+def test_the_next_ask_finds_nothing_newer() -> None:
     shelf, predictor = shelf_of(["user-3", "user-4"], 2), Predictor(artifact())
     shelf.upto = 2
     predictor.answer(asks(["user-3"]), shelf.read)
@@ -99,6 +97,34 @@ def test_a_version_that_came_meanwhile_learns_only_of_whom_it_holds() -> None:
     shelf.away = True
     (answer,) = new.answer(asks(["user-4"]), shelf.read)
     assert answer.history_length == 2
+
+
+@pytest.mark.parametrize("why", ["overlap", "many", "generation", "away"])
+def test_what_would_take_long_or_can_t_be_told_is_left_for_the_next_ask(why: str) -> None:
+    """Those held stay as they are, in the order of who goes first."""
+    shelf = shelf_of(["user-3", "user-4"], FEW + 3)
+    if why == "overlap":
+        shelf.rows.started_at[2] -= 3600
+    predictor = Predictor(artifact(), learners=2)
+    shelf.upto = 2
+    for user in ("user-3", "user-4"):
+        predictor.answer(asks([user]), shelf.read)
+    shelf.upto = 4 + 2 * FEW if why == "many" else 3
+    shelf.generation = 2 if why == "generation" else 1
+    reads: list[int] = []
+
+    def watched(after: dict[str, int]) -> object:
+        reads.append(len(after))
+        return None if why == "away" else shelf.read(after)
+
+    predictor.learn_of(["user-3"], watched)  # type: ignore[arg-type]
+    learners = predictor._learners
+    assert learners is not None
+    assert reads == [1]
+    assert learners.users() == ["user-3", "user-4"]
+    assert (learners.last("user-3"), learners.completions("user-3")) == (1, 1)
+    (answer,) = predictor.answer(asks(["user-3"]), shelf.read)
+    assert_alike(answer, plain().predict(asks(["user-3"]), [shelf.of("user-3")])[0])
 
 
 def test_without_the_store_nothing_is_learned_and_nothing_breaks() -> None:

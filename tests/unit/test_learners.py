@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import cache
 
@@ -179,7 +180,7 @@ ROW = (("user-3", "topic-1", "easy"), 0, 5.0, True, 5.0, False)
 @pytest.mark.parametrize("later", ["newer", "nothing", "another generation", "away"])
 def test_what_is_read_beside_counts_as_what_is_read_before(later: str) -> None:
     """Of a held learner: in both orders the same answer, in the store's every state."""
-    found = []
+    found, threads = [], list[int]()
     for beside in (None, other_thread()):
         predictor, shelf = Predictor(artifact(), beside=beside), Store(as_history([ROW] * 4))
         shelf.upto = 2
@@ -188,7 +189,13 @@ def test_what_is_read_beside_counts_as_what_is_read_before(later: str) -> None:
         shelf.upto = 4 if later == "newer" else 2
         shelf.generation = 2 if later == "another generation" else 1
         shelf.away = later == "away"
-        found += predictor.answer(ask, shelf.read)
+
+        def watched(after: Mapping[str, int], of: Store = shelf) -> tuple[int, History] | None:
+            threads.append(threading.get_ident())
+            return of.read(after)
+
+        found += predictor.answer(ask, watched)
+    assert threads[0] == threading.get_ident() != threads[len(threads) // 2]
     assert_alike(*found)
     assert found[0].history_length == (4 if later == "newer" else 2)
     assert found[0].reason.startswith("store" if later == "away" else "trained")
