@@ -6,7 +6,6 @@ What `concurrent.futures` does too; its bookkeeping takes as long as is saved wh
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
@@ -42,7 +41,6 @@ class Beside:
             return found[0]
 
         self._asked.put(call)
-        time.sleep(0)  # the interpreter goes over to the call until that waits for something
         return result
 
     def _run(self) -> None:
