@@ -22,7 +22,7 @@ from tests.chaos.stage import Child, Stage, Workers
 from tests.servers import wait_until
 
 CUT_SECONDS = 5.0
-TRIES, AGAIN_SECONDS = 4, 10.0
+TRIES, AGAIN_SECONDS = 8, 10.0
 CUT_TABLES = ("numbering", "completions", "log_positions")
 ENDS_ALL = ("old state written", "offsets deleted")
 GROUPS = ("retrace-record", "retrace-count")
