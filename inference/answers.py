@@ -10,7 +10,8 @@ from typing import Any
 from inference.challenge import Challenger
 from inference.learners import Ask
 from inference.models import Serving
-from inference.predictor import Answer, Cause, Predictor, Reader, default
+from inference.predictor import Predictor, Reader
+from inference.told import Answer, Cause, default
 from inference.waiting import Asked
 from schemas.events import Prediction, PredictionRequest
 from schemas.fields import Arm

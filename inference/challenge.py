@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from inference.predictor import Answer, default, of_lnirt
+from inference.told import Answer, default, of_lnirt
 
 
 @dataclass(frozen=True)

@@ -6,61 +6,24 @@ One ask can't disturb another of the same batch. Never imports TensorFlow.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 import numpy as np
 
 from inference.beside import Beside
 from inference.learners import Ask, Learners, milliseconds, rows_of
+from inference.told import Answer, Cause, default, told
 from schemas.errors import ArtifactError
 from schemas.history import History
 from streams.forgotten import NOBODY
 from streams.history import NOTHING
 from training.artifacts import Artifact
-from training.metrics import DEFAULT_P, DEFAULT_SECONDS, Z_80, take
+from training.metrics import take
 from training.served import Opinion, Served
 
-P_RANGE = (0.01, 0.99)
-SECONDS_RANGE = (5.0, 600.0)
-LOG_RANGE = (0.0, 10.0)  # beyond SECONDS_RANGE, and where exp is finite
 PORTION, TAKE_OVER_SECONDS = 16, 0.5
-
-Cause = Literal[
-    "trained", "learner-unseen", "topic-unknown", "difficulty-unknown", "not-finite",
-    "store-away", "no-model", "expired", "challenger", "learner-forgotten",
-]  # fmt: skip
-Numbers = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Times in seconds, low ≤ expected ≤ high, the ends of the 80 % interval; ``history_length``
-    counts the completed tasks that it is based on; ``cause`` is the reason in a word; ``lnirt`` is
-    what LNIRT says: p, mu, sigma."""
-
-    p_correct: float
-    expected_seconds: float
-    seconds_low: float
-    seconds_high: float
-    source: str
-    reason: str
-    history_length: int
-    cause: Cause
-    lnirt: Numbers | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """What every event that tells of an answer has of it."""
-        names = ("p_correct", "expected_seconds", "seconds_low", "seconds_high", "source")
-        return {name: getattr(self, name) for name in names}
-
-
-def default(reason: str, cause: Cause) -> Answer:
-    return Answer(DEFAULT_P, DEFAULT_SECONDS, *SECONDS_RANGE, "default", reason, 0, cause)
-
 
 # The generation of the store's numbers, and the completions of each learner that are numbered after
 # the given one; None while the store is away.
@@ -232,7 +195,7 @@ class Predictor:
             reason = f"store unavailable, {answer.reason}"
             return replace(answer, reason=reason, cause="store-away")
         lnirt = tuple(said.lnirt[at].tolist())
-        return _told(lnirt, "lnirt", ("store unavailable", "store-away"), 0)
+        return told(lnirt, "lnirt", ("store unavailable", "store-away"), 0)
 
     def without_groups(self, ask: Ask, past: History) -> dict[str, Answer]:
         """Answers to an ask after these completions, without each group of inputs."""
@@ -261,7 +224,7 @@ class Predictor:
         numbers = (said.p[at], said.mu[at], said.sigma[at])
         source = "lstm" if said.network[at] else "lnirt"
         lnirt = tuple(said.lnirt[at].tolist())
-        return _told(numbers, source, self._reason(ask, said, at, past), past, lnirt)
+        return told(numbers, source, self._reason(ask, said, at, past), past, lnirt)
 
     def _reason(self, ask: Ask, said: Opinion, at: int, past: int) -> tuple[str, Cause]:
         assert self._served is not None
@@ -276,32 +239,6 @@ class Predictor:
         if self._served.encoder.users.index(ask.user_id):
             return f"{trained}, {reads}", "trained"
         return f"{trained}, learner not seen in training, {reads}", "learner-unseen"
-
-
-def of_lnirt(answer: Answer, reason: str) -> Answer | None:
-    """What LNIRT alone answers; None where no version does."""
-    if answer.lnirt is None:
-        return None
-    return _told(answer.lnirt, "lnirt", (reason, "challenger"), answer.history_length)
-
-
-def _told(
-    numbers: Numbers, source: str, why: tuple[str, Cause], past: int, lnirt: Numbers | None = None
-) -> Answer:
-    """p, mu and sigma as an answer within the contract's ranges."""
-    if not all(map(math.isfinite, numbers)):
-        return default("neither the networks nor LNIRT gave a finite number", "not-finite")
-    p, mu, sigma = numbers
-    low, middle, high = (_seconds(mu + z * sigma) for z in (-Z_80, 0.0, Z_80))
-    return Answer(_within(p, P_RANGE), middle, low, high, source, why[0], past, why[1], lnirt)
-
-
-def _seconds(log_seconds: float) -> float:
-    return _within(math.exp(_within(log_seconds, LOG_RANGE)), SECONDS_RANGE)
-
-
-def _within(value: float, ends: tuple[float, float]) -> float:
-    return float(min(max(value, ends[0]), ends[1]))
 
 
 def _before(ask: Ask, past: History) -> History:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.learners import Ask, milliseconds
-from inference.predictor import Answer, Predictor
+from inference.predictor import Predictor
+from inference.told import Answer
 from schemas.history import History
 from schemas.replies import Effect
 from training.metrics import take

@@ -14,7 +14,8 @@ from simulated import fitted, history, only
 
 from inference.beside import Beside
 from inference.learners import Ask, Learners
-from inference.predictor import NOTHING, Answer, Predictor
+from inference.predictor import NOTHING, Predictor
+from inference.told import Answer
 from schemas.history import History
 from streams import history as store
 from training.artifacts import Artifact

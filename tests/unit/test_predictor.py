@@ -7,7 +7,8 @@ from onnx import helper, numpy_helper
 from simulated import fitted, history, only
 
 from inference.learners import Ask
-from inference.predictor import Predictor, default
+from inference.predictor import Predictor
+from inference.told import default
 from schemas.errors import ArtifactError
 from schemas.history import History
 from training.artifacts import Artifact
