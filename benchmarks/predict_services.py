@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
 from benchmarks import peer_job, watch
@@ -79,13 +80,14 @@ def echo(
     process = Process("echo", argv, environment(settings) | told, log, restart=False)
     edge = kafka.admin(settings)
     with watch.running([process], {}) as peer:
-        _await(peer, lambda: _has_members(edge, job.group), "the echo")
+        _await(peer, lambda: _is_stable(edge, job.group), "the echo")
         yield name, peer
 
 
-def _has_members(edge: AdminClient, group: str) -> bool:
-    described = edge.describe_consumer_groups([group], request_timeout=10)[group].result(20)
-    return any(member.assignment.topic_partitions for member in described.members)
+def _is_stable(edge: AdminClient, group: str) -> bool:
+    """Whether its members have what they read; not asked about them (ops.instances says why)."""
+    listed = edge.list_consumer_groups(request_timeout=10).result(20)
+    return any(g.group_id == group and g.state is ConsumerGroupState.STABLE for g in listed.valid)
 
 
 def train_once(settings: Settings, running: Running, wanted: TrainRequest | None = None) -> None:

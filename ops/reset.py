@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
 from sqlalchemy.exc import ProgrammingError
 
+from gateway import status
 from gateway.numerals import grouped, plural
 from ops.instances import running
 from schemas import codec, topics
@@ -39,7 +40,7 @@ GIVEN = (
     topics.LETTER_REDRIVEN,
     topics.LEARNER_FORGOTTEN,
 )
-GROUPS = ("retrace-record", "retrace-count", "retrace-trainer", "retrace-predictions")
+GROUPS = {group: topic for group, topic in status.GROUPS.items() if group != "retrace-inference"}
 TABLES = ("completions", "log_positions", "predictions", "prediction_scores", "calibrations")
 OF_MODELS = ("models", "revisions", "train_requests")
 REASON = "the system was reset"
@@ -95,7 +96,7 @@ class Reset:
         say("topics")
         renewal.renew(self.settings, self.topics())
         say("groups")
-        renewal.forget(self.settings, [self.settings.topic_prefix + group for group in GROUPS])
+        renewal.rewind(self.settings, {group: topic.name for group, topic in GROUPS.items()})
         self._tell(ended)
         say("local state")
         shutil.rmtree(self.folder(), ignore_errors=True)
@@ -172,7 +173,7 @@ def lines(plan: dict[str, Any]) -> list[str]:
     if plan["open_requests"]:
         said.append(f"  train_requests  {grouped(plan['open_requests'])} open end as failed")
     said += ["Deleted and declared anew:", *topics_of]
-    said.append(f"Forgotten: the offsets of {', '.join(plan['groups'])}")
+    said.append(f"Set back to the beginning: the groups {', '.join(plan['groups'])}")
     if plan["folder"]:
         said.append(f"Removed: {plan['folder']}")
     if plan["model_files"]:

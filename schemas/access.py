@@ -108,7 +108,6 @@ def _of_operators(prefix: str) -> Iterator[Grant]:
         yield from _all(OPERATORS, "TOPIC", names, operation)
     groups = [prefix + group for group in (*GROUPS, TAIL)]
     yield from _all(OPERATORS, "GROUP", groups, "READ")
-    yield from _all(OPERATORS, "GROUP", groups, "DELETE")
 
 
 def _read(role: str) -> Iterator[Topic]:

@@ -1,22 +1,22 @@
-"""Derived topics and group offsets back to nothing: deleted, and declared anew."""
+"""Derived topics deleted and declared anew, and groups set back to where their topics begin."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import RetraceError, Unreachable
 from schemas.settings import Settings
-from streams import declare, kafka
+from streams import declare, kafka, tails
 
 SECONDS = 60.0
 ABSENT = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.GROUP_ID_NOT_FOUND,
     KafkaError._UNKNOWN_PARTITION,
 )
 
@@ -46,13 +46,33 @@ def _delete(edge: AdminClient, names: Iterable[str]) -> None:
         _each(edge.delete_topics(present, operation_timeout=30.0))
 
 
-def forget(settings: Settings, groups: Iterable[str]) -> None:
-    """Delete these groups, and with them their offsets.
+def rewind(settings: Settings, groups: Mapping[str, str]) -> None:
+    """Set these groups, each with its topic, back to where the topic begins.
 
-    Raises ``RetraceError`` where the broker refuses it.
+    As a consumer that joins nothing: the admin client's calls about groups end the whole process
+    where the coordinator's connection is cut meanwhile (librdkafka's issue 4605).
+    Raises ``RetraceError`` where a group has members, ``Unreachable`` while Kafka is away.
     """
-    edge = kafka.admin(settings)
-    kafka.patiently(lambda: _each(edge.delete_consumer_groups(list(groups), request_timeout=30)))
+    for group, topic in groups.items():
+        kafka.patiently(_rewind, settings, group, settings.topic_prefix + topic)
+
+
+def _rewind(settings: Settings, group: str, topic: str) -> None:
+    with closing(kafka.consumer(settings, group)) as reader:
+        begin = [
+            TopicPartition(place.topic, place.partition, tails.bounds(reader, place)[0])
+            for place in tails.places(settings, [topic], reader)
+        ]
+        try:
+            told = reader.commit(offsets=begin, asynchronous=False) or []
+            for place in told:
+                if place.error is not None:
+                    raise KafkaException(place.error)
+        except KafkaException as error:
+            if kafka.is_away(error):
+                raise
+            words = error.args[0].str()
+            raise RetraceError(f"Kafka did not set the group {group} back: {words}") from None
 
 
 def ids(edge: AdminClient, names: Iterable[str]) -> dict[str, str]:

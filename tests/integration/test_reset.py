@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from gateway import status
+from ops import instances
 from ops.cli import app
 from schemas import events, topics
 from schemas.errors import RetraceError
@@ -148,4 +150,27 @@ def test_topics_are_there_and_empty_when_they_were_renewed(settings: Settings) -
         assert not set(after.values()) & set(before.values())
         before = after
     assert renewal.ids(admin, [kept]) == other
-    renewal.forget(settings, ["nobody", "knows"])
+
+
+def test_a_group_reads_on_from_the_beginning_once_it_was_set_back(settings: Settings) -> None:
+    declare.declare(settings)
+    publish(settings, *[task(f"a{i}") for i in range(20)])
+    name = topics.TASK_COMPLETED.name
+    with closing(edge.consumer(settings, "readers")) as reader:
+        reader.subscribe([settings.topic_prefix + name])
+        read = [reader.poll(30) for _ in range(20)]
+        assert all(message is not None and message.error() is None for message in read)
+        reader.commit(asynchronous=False)
+        with pytest.raises(RetraceError, match="did not set the group readers back"):
+            renewal.rewind(settings, {"readers": name})
+        assert instances.members(settings, "readers", "nobody") == [
+            f"group {settings.topic_prefix}readers has members"
+        ]
+    wait_until(lambda: not instances.members(settings, "readers"))
+    lags = GroupLags(settings)
+    try:
+        assert lags.of({"readers": topics.TASK_COMPLETED}) == {"readers": 0}
+        renewal.rewind(settings, {"readers": name})
+        assert lags.of({"readers": topics.TASK_COMPLETED}) == {"readers": 20}
+    finally:
+        lags.close()
