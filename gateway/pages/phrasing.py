@@ -65,6 +65,8 @@ def notes(view: View) -> dict[str, str]:
 
 def _reliability(view: View) -> str:
     gaps = [f"{arm} {gap(bins):.3f}" for arm, bins in view.bins.items()]
+    if not gaps:
+        return ""
     return (
         "On the dashed line, chances came true as told; bars count the tasks, whiskers are 95 % "
         f"intervals. Mean gap: {', '.join(gaps)}. {_whole(view, view.filters.calibration_kept)}"

@@ -151,6 +151,7 @@ def test_everything_can_be_drawn_of_nothing() -> None:
         ]
     )
     assert set(phrasing.notes(nothing)) == set(phrasing.PANELS)
+    assert phrasing.notes(nothing)["reliability"] == ""
 
 
 def test_the_summary_says_how_many_and_since_when() -> None:
