@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +13,18 @@ from schemas.settings import Settings
 from streams import database
 from streams.store import Store
 from tests.running import opened
-from tests.servers import fresh_database, kafka_server, postgres_server
+from tests.servers import client_threads, fresh_database, kafka_server, postgres_server
+
+
+@pytest.fixture(autouse=True)
+def _clients_end_with_their_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A client that is garbage lives on until it is collected, through tests that know nothing of
+    it; and librdkafka ends the process where one of its own threads collects it."""
+    before = client_threads()
+    yield
+    request.node.funcargs.clear()  # which would hold what fixtures made
+    if client_threads() > before:
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ class Refusing:
         self.error = error
 
     def fit(self, *_: Any, **__: Any) -> Any:
-        raise self.error
+        raise type(self.error)(*self.error.args)  # a raised one holds on to where it was
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from inference import metrics
 from inference.models import Models
 from inference.service import MOST_LATER, Inference
 from inference.waiting import Asked, first_of
@@ -78,6 +79,7 @@ def inference(settings: Settings, patience: Patience, models: Models) -> Iterato
     database.migrate(made.reads.engine)
     yield made
     made.reads.engine.dispose()
+    metrics.PUT_OFF.set_function(int)  # it asks the service, and so keeps its clients
 
 
 @pytest.fixture(scope="module")
