@@ -30,6 +30,9 @@ from tests.chaos.threefold import Threefold
 
 def main() -> int:
     """Run the acts; 0 where every check holds, 2 where the question makes no sense."""
+    if sys.argv[1:]:
+        print(__doc__)
+        return 2
     try:
         wanted = asked.load()
     except ConfigurationError as error:
