@@ -29,6 +29,7 @@ from streams import security
 P = ParamSpec("P")
 R = TypeVar("R")
 log = structlog.get_logger("retrace")
+PATIENCE_SECONDS = 30.0
 REFUSALS = security.Refusals()  # of all clients of this process: they have the same settings
 NOT_PERMITTED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -129,14 +130,16 @@ def _is_transport(reason: KafkaError) -> bool:
 
 
 def patiently(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """For commands: try again for half a minute while waiting may help, as just after a start.
+    """For commands: try again for a while where waiting may help, as just after a start.
 
     Raises ``Unreachable`` where it did not.
     """
     retrying = Retrying(
-        retry=retry_if_exception(is_away), stop=stop_after_delay(30.0), wait=wait_fixed(0.3),
+        retry=retry_if_exception(is_away),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        wait=wait_fixed(0.3),
         reraise=True,
-    )  # fmt: skip
+    )
     try:
         return retrying(work, *args, **kwargs)
     except KafkaException as error:

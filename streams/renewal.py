@@ -51,7 +51,8 @@ def rewind(settings: Settings, groups: Mapping[str, str]) -> None:
 
     As a consumer that joins nothing: the admin client's calls about groups end the whole process
     where the coordinator's connection is cut meanwhile (librdkafka's issue 4605).
-    Raises ``RetraceError`` where a group has members, ``Unreachable`` while Kafka is away.
+    Raises ``RetraceError`` where a group has members, ``Unreachable`` while Kafka is away,
+    ``KafkaException`` where an ACL is missing.
     """
     for group, topic in groups.items():
         kafka.patiently(_rewind, settings, group, settings.topic_prefix + topic)
@@ -59,17 +60,16 @@ def rewind(settings: Settings, groups: Mapping[str, str]) -> None:
 
 def _rewind(settings: Settings, group: str, topic: str) -> None:
     with closing(kafka.consumer(settings, group)) as reader:
-        begin = [
-            TopicPartition(place.topic, place.partition, tails.bounds(reader, place)[0])
-            for place in tails.places(settings, [topic], reader)
-        ]
         try:
-            told = reader.commit(offsets=begin, asynchronous=False) or []
-            for place in told:
-                if place.error is not None:
-                    raise KafkaException(place.error)
+            begin = [
+                TopicPartition(place.topic, place.partition, tails.bounds(reader, place)[0])
+                for place in tails.places(settings, [topic], reader)
+            ]
+            for told in reader.commit(offsets=begin, asynchronous=False) or []:
+                if told.error is not None:
+                    raise KafkaException(told.error)
         except KafkaException as error:
-            if kafka.is_away(error):
+            if kafka.is_away(error) or kafka.is_refused(error):
                 raise
             words = error.args[0].str()
             raise RetraceError(f"Kafka did not set the group {group} back: {words}") from None

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from gateway.models import Models
 from inference.service import GROUP as ANSWERERS
-from ops import acls
+from ops import acls, instances
 from schemas import access, topics
 from schemas.access import Grant
 from schemas.errors import RetraceError, Unreachable
@@ -221,6 +221,23 @@ def test_who_may_not_join_its_group_is_let_in_once_it_may(
         assert log.count(words[role]) == 1, log[-3000:]
         assert "Traceback" not in log, log[-3000:]
         assert "starting it again" not in log
+
+
+def test_a_group_that_may_not_be_seen_is_not_taken_for_empty(
+    administrator: Settings, broker: SecuredKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = {"retrace-record": topics.TASK_COMPLETED}
+    mine = as_user(administrator, broker, NAMED["operators"])
+    assert instances.members(mine, groups) == []
+    grant = Grant("operators", "GROUP", PREFIX + "retrace-record", "READ")
+    seen = acls.binding(grant, NAMED["operators"])
+    _take_away(administrator, seen)
+    monkeypatch.setattr(kafka, "PATIENCE_SECONDS", 0.0)
+    try:
+        with pytest.raises(Unreachable, match=r"of the group sec\.retrace-record"):
+            instances.members(mine, groups)
+    finally:
+        acls.apply(administrator, [seen])
 
 
 def _take_away(administrator: Settings, grant: AclBinding) -> None:

@@ -6,9 +6,11 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -163,10 +165,11 @@ def test_a_group_reads_on_from_the_beginning_once_it_was_set_back(settings: Sett
         reader.commit(asynchronous=False)
         with pytest.raises(RetraceError, match="did not set the group readers back"):
             renewal.rewind(settings, {"readers": name})
-        assert instances.members(settings, "readers", "nobody") == [
+        groups = {"readers": topics.TASK_COMPLETED, "nobody": topics.PREDICTION}
+        assert instances.members(settings, groups) == [
             f"group {settings.topic_prefix}readers has members"
         ]
-    wait_until(lambda: not instances.members(settings, "readers"))
+    wait_until(lambda: not instances.members(settings, groups))
     lags = GroupLags(settings)
     try:
         assert lags.of({"readers": topics.TASK_COMPLETED}) == {"readers": 0}
@@ -174,3 +177,17 @@ def test_a_group_reads_on_from_the_beginning_once_it_was_set_back(settings: Sett
         assert lags.of({"readers": topics.TASK_COMPLETED}) == {"readers": 20}
     finally:
         lags.close()
+
+
+def test_where_groups_are_not_all_listed_nobody_is_taken_for_still(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one of several brokers cannot say."""
+    error = KafkaError(KafkaError.UNSUPPORTED_VERSION)
+    listed = SimpleNamespace(valid=[], errors=[error])
+    future = SimpleNamespace(result=lambda: listed)
+    asked = SimpleNamespace(list_consumer_groups=lambda **_: future)
+    monkeypatch.setattr(edge, "admin", lambda _: asked)
+    with pytest.raises(KafkaException) as raised:
+        instances.members(settings, {"readers": topics.TASK_COMPLETED})
+    assert raised.value.args == (error,)
