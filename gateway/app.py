@@ -78,11 +78,11 @@ def create(settings: Settings) -> FastAPI:
 
 def _begin(patience: Patience, tasks: Tasks, link: Link) -> None:
     """Reach the store, then link to Kafka, while health already answers."""
-    probe.start(link.settings, patience, tasks.engine)
     try:
         patience.call("store", database.is_away, database.migrate, tasks.engine)
     except Stopped:
         return
+    probe.start(link.settings, patience, tasks.engine)  # before, the store would lack its tables
     link.start()
 
 
