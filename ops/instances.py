@@ -31,7 +31,10 @@ def running(settings: Settings, engine: Engine) -> list[str]:
 
 def members(settings: Settings, groups: Mapping[str, Topic]) -> list[str]:
     """A line for each of these groups, of their topics, that has members. One that was killed
-    stays a member until its session ends."""
+    stays a member until its session ends.
+
+    Raises ``Unreachable`` where Kafka does not tell, ``KafkaException`` for an error that stays.
+    """
     return kafka.patiently(_members, settings, groups)
 
 
